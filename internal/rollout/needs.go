@@ -1,0 +1,107 @@
+package rollout
+
+import (
+	"context"
+
+	"gesalpai.ch/steady"
+)
+
+// Runtime is what a rollout needs of the place where containers run. Containers
+// are addressed by name; every call may block as long as ctx allows, may be made
+// from several goroutines, and is safe to repeat after a crash: doing what is
+// already done is no error.
+type Runtime interface {
+	// Observe lists the project's containers of every state (one-off ones left
+	// out) and looks up the images named by refs.
+	Observe(ctx context.Context, project string, refs []string) (steady.Observed, error)
+	// Replica looks up one container; steady.ErrNoReplica when it is not there.
+	Replica(ctx context.Context, name string) (steady.Replica, error)
+	// Pull brings spec.Image; say gets lines of progress. steady.ErrNoImage when
+	// no registry has it.
+	Pull(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error)
+	// Build makes spec.Image from spec.Build. steady.ErrBuild with the last lines
+	// of output when it fails.
+	Build(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error)
+	// Image looks up the spec's image; steady.ErrNoImage when it is not there.
+	Image(ctx context.Context, ref string) (steady.Image, error)
+	// Prepare makes sure of the spec's networks and volumes.
+	Prepare(ctx context.Context, spec steady.Spec) error
+	// Create creates the release's n-th replica, or adopts the container of that
+	// name if it is of this release and image. It publishes no host port, and it has the service's
+	// names in no network. rollout goes into its labels.
+	Create(ctx context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error)
+	// Start starts the container; a running one is left alone. The restart
+	// policy is the spec's again.
+	Start(ctx context.Context, name string) error
+	// Name gives the replica the service's names in its networks. Its addresses
+	// stay what they were.
+	Name(ctx context.Context, r steady.Release, name string) error
+	// Stop sets the restart policy to no, sends the image's stop signal, waits
+	// grace, kills. A container that is gone or stopped is no error.
+	Stop(ctx context.Context, name string) error
+	// Remove removes the container and its anonymous volumes. Gone is no error.
+	Remove(ctx context.Context, name string) error
+	// Wait waits until the container has exited and gives its exit code.
+	Wait(ctx context.Context, name string) (int, error)
+	// Tail gives the container's last n log lines, oldest first.
+	Tail(ctx context.Context, name string, n int) ([]string, error)
+	// Clean removes the project's networks, and its volumes when asked. What is
+	// external or in use by others stays.
+	Clean(ctx context.Context, project string, volumes bool) error
+}
+
+// Router is what a rollout needs of the data plane.
+type Router interface {
+	// Free says whether the routes' published ports can be listened on: by us
+	// already, or not at all yet. Else steady.ErrPortTaken, saying who holds it.
+	Free(ctx context.Context, routes []steady.Route) error
+	// Route stores the routes (Route.Release is the service's serving release from
+	// then on: the commit point), then puts them in force in one move. When it
+	// returns nil, no new request goes to a replica of those services that is not
+	// listed. On error the routes in force are those of before.
+	Route(ctx context.Context, routes []steady.Route) error
+	// Routes gives the routes in force of one project.
+	Routes(ctx context.Context, project string) ([]steady.Route, error)
+	// Drain waits until nothing is in flight at the named replicas, which no
+	// route lists any more, each kind with its clock, and closes our idle
+	// connections to them.
+	Drain(ctx context.Context, names []string, clocks steady.Drain) (steady.Drained, error)
+	// Traffic reads the counters of one project.
+	Traffic(ctx context.Context, project string) (steady.Traffic, error)
+}
+
+// Prober asks a replica whether it can serve.
+type Prober interface {
+	// Ready returns nil once the replica has given probe.Rise good answers in a
+	// row, and how it answered ("200 /health after 1.4s"). Errors:
+	// steady.ErrExited when it exits or restarts, steady.ErrUnhealthy when the
+	// Engine says so, steady.ErrNotReady when the deadline passes.
+	Ready(ctx context.Context, name string, probe steady.Probe) (string, error)
+}
+
+// Journal is what a rollout needs of the store. Every call is on disk when it
+// returns; steady.ErrStore when it cannot be.
+type Journal interface {
+	// Accept writes, in one transaction, the rollout (its ID and Number are given
+	// here) and the releases it will make (Number and Rollout are set here).
+	Accept(ctx context.Context, r *steady.Rollout, releases []steady.Release) error
+	// Image completes a release with the image it resolved to.
+	Image(ctx context.Context, project, service string, number int, img steady.Image) error
+	// Planned stores the plan in force. A rollout that is undone gets a second one.
+	Planned(ctx context.Context, rollout int64, p steady.Plan) error
+	// Begin and End stand around each step; Done lists the IDs of steps ended
+	// without error, Begun those begun.
+	Begin(ctx context.Context, rollout int64, stepID string) error
+	End(ctx context.Context, rollout int64, stepID string, err error) error
+	Progress(ctx context.Context, rollout int64) (p steady.Plan, begun, done map[string]bool, err error)
+	// Event appends to the rollout's stream, numbers it and keeps it.
+	Event(ctx context.Context, e *steady.Event) error
+	// Update stores the rollout's state, end, error and receipt.
+	Update(ctx context.Context, r steady.Rollout) error
+	// Serving gives the releases that serve, by service.
+	Serving(ctx context.Context, project string) (map[string]steady.Release, error)
+	// Release finds one release; steady.ErrNoRelease.
+	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
+	// Unfinished lists the rollouts that a crash left running or undoing.
+	Unfinished(ctx context.Context) ([]steady.Rollout, error)
+}

@@ -1,0 +1,77 @@
+package steady
+
+import "time"
+
+// Labels that steady puts on its containers besides Compose's own.
+const (
+	LabelRelease = "ch.gesalpai.steady.release"
+	LabelRollout = "ch.gesalpai.steady.rollout"
+)
+
+// States of a container, in the Engine's words.
+const (
+	StateCreated    = "created"
+	StateRunning    = "running"
+	StatePaused     = "paused"
+	StateRestarting = "restarting"
+	StateExited     = "exited"
+	StateDead       = "dead"
+)
+
+// Health words of the Engine; empty when there is no healthcheck.
+const (
+	HealthStarting  = "starting"
+	HealthHealthy   = "healthy"
+	HealthUnhealthy = "unhealthy"
+)
+
+// Observed is what the Engine holds of one project, seen at one moment.
+type Observed struct {
+	Project  string           `json:"project"`
+	Replicas []Replica        `json:"replicas"` // of every release, in any state, one-off containers left out
+	Images   map[string]Image `json:"images"`   // reference → image, for the references asked about; missing: not there
+}
+
+// Replica is one container of one service.
+type Replica struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`    // without the slash
+	Service   string            `json:"service"` // its Compose label
+	Release   int               `json:"release"` // 0: made by Compose, not by us
+	Number    int               `json:"number"`  // com.docker.compose.container-number
+	Rollout   int64             `json:"rollout"`
+	Image     string            `json:"image"` // image ID
+	State     string            `json:"state"`
+	Health    string            `json:"health"`
+	ExitCode  int               `json:"exit_code"`
+	OOM       bool              `json:"oom"`
+	Restarts  int               `json:"restarts"` // how often the Engine restarted it
+	Started   time.Time         `json:"started"`
+	Addresses map[string]string `json:"addresses,omitempty"` // network name → IP
+	Published []Port            `json:"published,omitempty"` // host ports the container itself publishes (Compose-made ones)
+	HostNet   bool              `json:"host_net,omitempty"`  // network_mode: host; its address is the host's
+}
+
+// Running says whether the replica's process runs now.
+func (r Replica) Running() bool { return r.State == StateRunning }
+
+// Of lists the replicas of one service.
+func (o Observed) Of(service string) []Replica {
+	var out []Replica
+	for _, r := range o.Replicas {
+		if r.Service == service {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Named finds a replica by container name.
+func (o Observed) Named(name string) (Replica, bool) {
+	for _, r := range o.Replicas {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Replica{}, false
+}

@@ -1,0 +1,85 @@
+package steady
+
+import "time"
+
+// Strategies: how a service moves from one release to the next.
+const (
+	StrategyStart     = "start"     // nothing runs yet
+	StrategyStartNew  = StartFirst  // new beside old, then shift
+	StrategyStopFirst = StopFirst   // old away, then new: a gap
+	StrategyAdopt     = "adopt"     // first time over a container that publishes the port itself: a short gap
+	StrategyOverlap   = "overlap"   // worker: no traffic to shift
+	StrategyJob       = "job"       // runs once and must exit 0
+	StrategyScale     = "scale"     // same release, another number of replicas
+	StrategyKeep      = "unchanged" // nothing to do
+	StrategyRemove    = "remove"    // steady down
+)
+
+// Kinds of step, in the order in which a rollout usually takes them.
+const (
+	StepPull    = "pull"    // tag → digest
+	StepBuild   = "build"   // context → image
+	StepPrepare = "prepare" // networks and volumes exist
+	StepCreate  = "create"  // create or adopt one replica: no host ports, no alias
+	StepStart   = "start"
+	StepProbe   = "probe" // ready, or the rollout fails
+	StepWait    = "wait"  // a job must exit 0
+	StepAlias   = "alias" // the replica takes the service's names in its networks
+	StepShift   = "shift" // Routes become the pools in force, in one move
+	StepWatch   = "watch" // the new release serves; a failure can still undo it
+	StepDrain   = "drain" // nothing of Replica is in flight any more
+	StepStop    = "stop"
+	StepDelay   = "delay" // update_config.delay
+	StepRemove  = "remove"
+	StepClean   = "clean" // networks (and volumes, when asked) of a project that goes
+)
+
+// Plan says what will be done, in which order and why. It is pure data: stored
+// before the first step, printed by `steady plan`, resumed after a crash.
+type Plan struct {
+	Project  string        `json:"project"`
+	Services []ServicePlan `json:"services"` // in dependency order
+	Steps    []Step        `json:"steps"`    // a step stands behind all it needs
+}
+
+// ServicePlan is the part of a plan that concerns one service, for people.
+type ServicePlan struct {
+	Service  string        `json:"service"`
+	Strategy string        `json:"strategy"`
+	Cause    string        `json:"cause"`  // why this strategy
+	Notice   string        `json:"notice"` // what a visitor will notice
+	From     int           `json:"from"`   // serving release, 0 for none
+	To       int           `json:"to"`     // target release, 0 for none
+	Replicas int           `json:"replicas"`
+	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
+	Gap      time.Duration `json:"gap,omitempty"`
+}
+
+// Step is one thing to do. What it needs must be done first; steps that do not
+// need each other may run side by side.
+type Step struct {
+	ID      string        `json:"id"` // unique in the plan: "api/probe/shop-api-42-1"
+	Kind    string        `json:"kind"`
+	Service string        `json:"service,omitempty"` // empty for a step that concerns several
+	Release int           `json:"release,omitempty"` // the release it creates, starts, probes
+	Number  int           `json:"number,omitempty"`  // replica number for StepCreate
+	Replica string        `json:"replica,omitempty"` // container name
+	Routes  []Route       `json:"routes,omitempty"`  // StepShift
+	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
+	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay
+	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
+	Cause   string        `json:"cause,omitempty"`
+}
+
+// Changes says whether the plan does anything.
+func (p Plan) Changes() bool { return len(p.Steps) > 0 }
+
+// Of finds the plan of one service.
+func (p Plan) Of(service string) (ServicePlan, bool) {
+	for _, s := range p.Services {
+		if s.Service == service {
+			return s, true
+		}
+	}
+	return ServicePlan{}, false
+}

@@ -1,0 +1,100 @@
+package steady
+
+import "time"
+
+// Counts is what the proxy counted for one release of one service since the
+// proxy began. Take the difference of two to know a span.
+type Counts struct {
+	Requests      int64 `json:"requests"`       // HTTP requests claimed
+	Answered      int64 `json:"answered"`       // whose answer was passed on whole
+	Errors        int64 `json:"errors"`         // answers of the app with status ≥ 500
+	Lost          int64 `json:"lost"`           // answered by us instead (502, 503, 504) or broken off by the app midway
+	Cut           int64 `json:"cut"`            // of Lost: broken off by us when the drain's clock ran out
+	Left          int64 `json:"left"`           // given up by the client
+	Retried       int64 `json:"retried"`        // sent again to another upstream, harmlessly
+	Streams       int64 `json:"streams"`        // WebSocket, SSE and TCP connections begun
+	StreamsEnded  int64 `json:"streams_ended"`  // ended by client or app
+	StreamsClosed int64 `json:"streams_closed"` // closed by us in an orderly way when the clock ran out
+	StreamsCut    int64 `json:"streams_cut"`    // cut by us when the clock ran out
+}
+
+// Minus is the span between an earlier count and this one.
+func (c Counts) Minus(o Counts) Counts {
+	return Counts{
+		Requests: c.Requests - o.Requests, Answered: c.Answered - o.Answered, Errors: c.Errors - o.Errors,
+		Lost: c.Lost - o.Lost, Cut: c.Cut - o.Cut, Left: c.Left - o.Left, Retried: c.Retried - o.Retried,
+		Streams: c.Streams - o.Streams, StreamsEnded: c.StreamsEnded - o.StreamsEnded,
+		StreamsClosed: c.StreamsClosed - o.StreamsClosed, StreamsCut: c.StreamsCut - o.StreamsCut,
+	}
+}
+
+// Plus adds two counts.
+func (c Counts) Plus(o Counts) Counts {
+	return c.Minus(Counts{}.Minus(o))
+}
+
+// Traffic is the proxy's counts by service and release: "shop/api" → release →
+// counts. Release 0 counts what found no upstream.
+type Traffic map[string]map[int]Counts
+
+// Drained tells how the drain of one or more replicas went.
+type Drained struct {
+	Requests      int           `json:"requests"`       // in flight when it began
+	Longest       time.Duration `json:"longest"`        // until the last of them ended
+	Cut           int           `json:"cut"`            // requests that outlived their clock
+	Streams       int           `json:"streams"`        // open when it began
+	StreamsEnded  int           `json:"streams_ended"`  // by themselves
+	StreamsClosed int           `json:"streams_closed"` // by us, in an orderly way (WebSocket close frame, end of a response)
+	StreamsCut    int           `json:"streams_cut"`    // by us, without a way to say so (raw TCP)
+}
+
+// Plus adds another drain: numbers add up, Longest is the longer one.
+func (d Drained) Plus(o Drained) Drained {
+	d.Requests += o.Requests
+	d.Longest = max(d.Longest, o.Longest)
+	d.Cut += o.Cut
+	d.Streams += o.Streams
+	d.StreamsEnded += o.StreamsEnded
+	d.StreamsClosed += o.StreamsClosed
+	d.StreamsCut += o.StreamsCut
+	return d
+}
+
+// Receipt is what was counted during one rollout.
+type Receipt struct {
+	Rollout  int64            `json:"rollout"`
+	Project  string           `json:"project"`
+	Took     time.Duration    `json:"took"`
+	Services []ServiceReceipt `json:"services"`
+}
+
+// ServiceReceipt is the part of a receipt that concerns one service.
+type ServiceReceipt struct {
+	Service  string         `json:"service"`
+	From     int            `json:"from"`
+	To       int            `json:"to"`
+	Releases map[int]Counts `json:"releases"` // what each release answered during the rollout
+	Drained  Drained        `json:"drained"`
+}
+
+// Lost is how many requests were lost during the rollout, cut ones included.
+func (r Receipt) Lost() int64 {
+	var n int64
+	for _, s := range r.Services {
+		for _, c := range s.Releases {
+			n += c.Lost
+		}
+	}
+	return n
+}
+
+// Requests is how many requests the rollout's services took meanwhile.
+func (r Receipt) Requests() int64 {
+	var n int64
+	for _, s := range r.Services {
+		for _, c := range s.Releases {
+			n += c.Requests
+		}
+	}
+	return n
+}

@@ -1,0 +1,44 @@
+package steady
+
+import (
+	"fmt"
+	"time"
+)
+
+// Release is one service's spec with the image it resolved to: numbered, whole
+// and immutable. Numbers grow per project; one rollout gives all services it
+// changes the same number.
+type Release struct {
+	Project string    `json:"project"`
+	Service string    `json:"service"`
+	Number  int       `json:"number"`
+	Spec    Spec      `json:"spec"`
+	Digest  string    `json:"digest"`  // Spec.Digest()
+	Image   Image     `json:"image"`   // zero until pulled or built
+	Created time.Time `json:"created"` // UTC
+	Rollout int64     `json:"rollout"` // the rollout that made it
+}
+
+// Ref names the release for a person: "shop/api release 42".
+func (r Release) Ref() string {
+	return fmt.Sprintf("%s/%s release %d", r.Project, r.Service, r.Number)
+}
+
+// ReplicaName is the deterministic container name of the release's n-th replica,
+// counted from 1: "shop-api-42-1". A crash between create and journal is mended
+// by it: create means create or adopt.
+func (r Release) ReplicaName(n int) string {
+	return fmt.Sprintf("%s-%s-%d-%d", r.Project, r.Service, r.Number, n)
+}
+
+// Same says whether both releases would run the same containers.
+func (r Release) Same(o Release) bool {
+	return r.Digest == o.Digest && r.Image.ID == o.Image.ID
+}
+
+// Image is an image as the Engine has it.
+type Image struct {
+	Ref    string `json:"ref,omitempty"`
+	ID     string `json:"id,omitempty"`     // "sha256:…" of its config
+	Digest string `json:"digest,omitempty"` // repository digest, "name@sha256:…"; empty for what was built here
+}

@@ -1,0 +1,197 @@
+package steady
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// Spec is what the Compose files ask of one service, wholly resolved: files
+// merged, variables replaced, env files read. It stands alone, so that a release
+// can be created again after the files have changed or gone.
+type Spec struct {
+	Project string `json:"project"`
+	Service string `json:"service"`
+
+	WorkingDir string   `json:"working_dir"` // absolute; where relative paths of the files start
+	Files      []string `json:"files"`       // absolute paths of the Compose files
+
+	Image      string `json:"image"`                 // reference as Compose resolved it, never empty
+	Build      *Build `json:"build,omitempty"`       // nil: the image can only be pulled
+	PullPolicy string `json:"pull_policy,omitempty"` // as in Compose: "", always, never, missing, build, …
+	Platform   string `json:"platform,omitempty"`    // as in Compose, "linux/amd64"
+
+	// Container is the body of the Engine call POST /containers/create exactly as
+	// Compose would send it for the service's first replica (Config at the top
+	// level, HostConfig and NetworkingConfig within), host ports and aliases
+	// included. It holds environment values: never log or print it.
+	Container json.RawMessage `json:"container"`
+
+	Networks []Network `json:"networks,omitempty"` // in the order in which Compose joins them
+	Volumes  []Volume  `json:"volumes,omitempty"`  // named volumes it mounts
+
+	ContainerName string        `json:"container_name,omitempty"` // as declared, else empty
+	NetworkMode   string        `json:"network_mode,omitempty"`   // as declared: host, none, service:x, …; empty for networks
+	Restart       string        `json:"restart,omitempty"`        // restart policy: no, always, on-failure[:n], unless-stopped
+	StopGrace     time.Duration `json:"stop_grace"`               // between SIGTERM and SIGKILL
+	Ports         []Port        `json:"ports,omitempty"`
+	State         []string      `json:"state,omitempty"` // read-write named volumes, "volume", and binds, "/host/path"
+	DependsOn     []Dependency  `json:"depends_on,omitempty"`
+	Job           bool          `json:"job,omitempty"` // another service waits for it with service_completed_successfully
+
+	Replicas int    `json:"replicas"` // not part of the digest: scaling makes no release
+	Probe    Probe  `json:"probe"`
+	Update   Update `json:"update"`
+	Drain    Drain  `json:"drain"`
+}
+
+// Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
+// with the same digest would make the same containers; Replicas does not count.
+func (s Spec) Digest() string {
+	s.Replicas = 0
+	b, err := json.Marshal(s)
+	if err != nil { // only a malformed Container can do that
+		b = append([]byte(err.Error()), s.Container...)
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Ref names the service as "project/service".
+func (s Spec) Ref() string { return s.Project + "/" + s.Service }
+
+// Build is the service's build section. Paths are absolute.
+type Build struct {
+	Context          string            `json:"context"` // directory
+	Dockerfile       string            `json:"dockerfile,omitempty"`
+	DockerfileInline string            `json:"dockerfile_inline,omitempty"`
+	Args             map[string]string `json:"args,omitempty"`
+	Target           string            `json:"target,omitempty"`
+	Labels           map[string]string `json:"labels,omitempty"`
+	CacheFrom        []string          `json:"cache_from,omitempty"`
+	ExtraHosts       []string          `json:"extra_hosts,omitempty"` // "name:ip"
+	Network          string            `json:"network,omitempty"`
+	Platform         string            `json:"platform,omitempty"`
+	NoCache          bool              `json:"no_cache,omitempty"`
+	Pull             bool              `json:"pull,omitempty"`
+	Tags             []string          `json:"tags,omitempty"`    // besides Spec.Image
+	Secrets          map[string]string `json:"secrets,omitempty"` // id → absolute path of the file
+	Contexts         map[string]string `json:"contexts,omitempty"`
+}
+
+// Network is one network the service joins.
+type Network struct {
+	Key      string          `json:"key"`                // its name in the Compose file
+	Name     string          `json:"name"`               // its name on the Engine
+	External bool            `json:"external,omitempty"` // must be there; never created, never removed
+	Create   json.RawMessage `json:"create,omitempty"`   // body of POST /networks/create; nil when external
+	Endpoint json.RawMessage `json:"endpoint,omitempty"` // EndpointSettings as Compose would send it, aliases included
+	Aliases  []string        `json:"aliases,omitempty"`  // names the service must have there: its own, declared ones, container_name
+}
+
+// Volume is one named volume the service mounts.
+type Volume struct {
+	Key      string          `json:"key"`
+	Name     string          `json:"name"`
+	External bool            `json:"external,omitempty"`
+	Create   json.RawMessage `json:"create,omitempty"` // body of POST /volumes/create; nil when external
+}
+
+// Protocols a published port may carry. Auto decides by the first bytes a client
+// sends.
+const (
+	Auto = "auto"
+	HTTP = "http"
+	TCP  = "tcp"
+)
+
+// Port is one published port.
+type Port struct {
+	HostIP    string `json:"host_ip,omitempty"` // empty: all addresses, v4 and v6
+	Published uint16 `json:"published"`         // 0: the proxy chooses a free one, once
+	Target    uint16 `json:"target"`            // in the container
+	Transport string `json:"transport"`         // tcp or udp
+	Protocol  string `json:"protocol"`          // Auto, HTTP or TCP; from app_protocol or x-steady
+}
+
+// Dependency is one entry of depends_on.
+type Dependency struct {
+	Service   string `json:"service"`
+	Condition string `json:"condition"` // service_started, service_healthy or service_completed_successfully
+	Required  bool   `json:"required"`
+}
+
+// Kinds of probe.
+const (
+	ProbeHTTP    = "http"    // a GET that must answer below 400, or one of Expect
+	ProbeTCP     = "tcp"     // a connection that is accepted
+	ProbeExec    = "exec"    // a command in the container that must exit 0
+	ProbeDocker  = "docker"  // the Engine's own health status
+	ProbeRunning = "running" // nothing to ask: it must stay up for Settle
+)
+
+// Probe says how to learn that a replica can serve. Derived from the Compose
+// healthcheck and the ports, at a pace of our own; x-steady.probe overrides it.
+type Probe struct {
+	Kind     string            `json:"kind"`
+	Scheme   string            `json:"scheme,omitempty"` // http or https (certificate not verified)
+	Port     uint16            `json:"port,omitempty"`   // in the container
+	Path     string            `json:"path,omitempty"`   // with its query
+	Method   string            `json:"method,omitempty"` // GET when empty
+	Header   map[string]string `json:"header,omitempty"`
+	Expect   []int             `json:"expect,omitempty"`  // empty: 200 to 399
+	Command  []string          `json:"command,omitempty"` // argv
+	Interval time.Duration     `json:"interval"`          // between two questions
+	Timeout  time.Duration     `json:"timeout"`           // for one answer
+	Rise     int               `json:"rise"`              // good answers in a row
+	Settle   time.Duration     `json:"settle,omitempty"`  // for ProbeRunning
+	Deadline time.Duration     `json:"deadline"`          // from start to ready
+	Cause    string            `json:"cause,omitempty"`   // where it came from, for a person
+}
+
+// Orders of an update.
+const (
+	StartFirst = "start-first"
+	StopFirst  = "stop-first"
+)
+
+// What a failure after the shift leads to.
+const (
+	Rollback = "rollback"
+	Pause    = "pause"
+	Continue = "continue"
+)
+
+// Update is deploy.update_config with its gaps filled. Empty Order means that the
+// file is silent and the plan chooses.
+type Update struct {
+	Order         string        `json:"order,omitempty"`
+	Parallelism   int           `json:"parallelism"` // replicas at a time; 0: all at once
+	Delay         time.Duration `json:"delay,omitempty"`
+	FailureAction string        `json:"failure_action"`
+	Monitor       time.Duration `json:"monitor"` // the watch window
+}
+
+// Drain holds the two clocks of a drain. What outlives its clock is cut, counted
+// and told.
+type Drain struct {
+	Requests time.Duration `json:"requests"`
+	Streams  time.Duration `json:"streams"` // also for TCP connections
+}
+
+// Defaults where Compose files and x-steady are silent.
+const (
+	DefaultStopGrace     = 10 * time.Second // Compose's own
+	DefaultDrainRequests = 30 * time.Second
+	DefaultDrainStreams  = 30 * time.Second
+	DefaultProbeInterval = 50 * time.Millisecond // zero-loss.md: readiness is seen within 100 ms
+	DefaultExecInterval  = 250 * time.Millisecond
+	DefaultProbeTimeout  = 2 * time.Second
+	DefaultProbeRise     = 2
+	DefaultProbeDeadline = 60 * time.Second
+	DefaultSettle        = time.Second
+	DefaultMonitor       = 0 * time.Second
+	DefaultReplicas      = 1
+	DefaultFailureAction = Rollback
+)
