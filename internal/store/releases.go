@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"gesalpai.ch/steady"
+)
+
+const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest"
+
+// Release finds one release; steady.ErrNoRelease.
+func (s *Store) Release(ctx context.Context, project, service string, number int) (steady.Release, error) {
+	r, err := scanRelease(s.read.QueryRowContext(ctx, "SELECT "+releaseColumns+
+		" FROM releases r WHERE project = ? AND service = ? AND number = ?", project, service, number))
+	if errors.Is(err, sql.ErrNoRows) {
+		return steady.Release{}, noRelease(project, service, number)
+	}
+	return r, fault(s.path, "read release", err)
+}
+
+// Releases lists a project's releases, newest first and by service within one
+// number, and which one of each service serves.
+func (s *Store) Releases(ctx context.Context, project string) ([]steady.Release, map[string]int, error) {
+	releases, err := list(ctx, s, scanRelease, "SELECT "+releaseColumns+
+		" FROM releases r WHERE project = ? ORDER BY number DESC, service", project)
+	if err != nil {
+		return nil, nil, fault(s.path, "list releases", err)
+	}
+	routes, err := s.Routes(ctx, project)
+	if err != nil {
+		return nil, nil, err
+	}
+	serving := map[string]int{}
+	for _, r := range routes {
+		serving[r.Service] = r.Release
+	}
+	return releases, serving, nil
+}
+
+// Serving gives the releases that serve, by service: those the project's routes
+// name.
+func (s *Store) Serving(ctx context.Context, project string) (map[string]steady.Release, error) {
+	releases, err := list(ctx, s, scanRelease, "SELECT "+releaseColumns+` FROM releases r
+		JOIN routes USING (project, service) WHERE project = ? AND r.number = routes.release`, project)
+	if err != nil {
+		return nil, fault(s.path, "read serving releases", err)
+	}
+	out := make(map[string]steady.Release, len(releases))
+	for _, r := range releases {
+		out[r.Service] = r
+	}
+	return out, nil
+}
+
+// Image completes a release with the image it resolved to; steady.ErrNoRelease.
+func (s *Store) Image(ctx context.Context, project, service string, number int, img steady.Image) error {
+	return s.one(ctx, s.quick, "store image", noRelease(project, service, number),
+		`UPDATE releases SET image_ref = ?, image_id = ?, image_digest = ?
+		WHERE project = ? AND service = ? AND number = ?`,
+		img.Ref, img.ID, img.Digest, project, service, number)
+}
+
+func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
+	spec, err := encode(r.Spec)
+	if err != nil {
+		return fmt.Errorf("encode the spec of %s: %w", r.Ref(), err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO releases
+		(project, service, number, rollout, created, digest, spec, image_ref, image_id, image_digest)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.Project, r.Service, r.Number, r.Rollout, nanos(r.Created), r.Digest, spec, r.Image.Ref, r.Image.ID, r.Image.Digest)
+	return err
+}
+
+func scanRelease(from row) (steady.Release, error) {
+	var (
+		r       steady.Release
+		created int64
+		spec    string
+	)
+	err := from.Scan(&r.Project, &r.Service, &r.Number, &r.Rollout, &created, &r.Digest, &spec,
+		&r.Image.Ref, &r.Image.ID, &r.Image.Digest)
+	if err != nil {
+		return steady.Release{}, err
+	}
+	r.Created = moment(created)
+	return r, json.Unmarshal([]byte(spec), &r.Spec)
+}
+
+func noRelease(project, service string, number int) *steady.Error {
+	r := steady.Release{Project: project, Service: service, Number: number}
+	e := steady.ErrNoRelease.With("no "+r.Ref(), "steady releases")
+	e.Service, e.Release = service, number
+	return e
+}

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"gesalpai.ch/steady"
+)
+
+// PutRoutes stores the routes, all or none: each replaces the one of its service,
+// and one that is Gone deletes it. The release a route names serves from then on.
+func (s *Store) PutRoutes(ctx context.Context, routes []steady.Route) error {
+	return s.write(ctx, s.sure, "store routes", func(ctx context.Context, tx *sql.Tx) error {
+		for _, r := range routes {
+			if err := putRoute(ctx, tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
+	if r.Gone {
+		_, err := tx.ExecContext(ctx, "DELETE FROM routes WHERE project = ? AND service = ?", r.Project, r.Service)
+		return err
+	}
+	replicas, err := encode(r.Replicas)
+	if err != nil {
+		return err
+	}
+	ports, err := encode(r.Ports)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports`,
+		r.Project, r.Service, r.Release, replicas, ports)
+	return err
+}
+
+// Routes lists the routes of a project, by service; of every project where it is
+// empty.
+func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports FROM routes
+		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
+	return out, fault(s.path, "list routes", err)
+}
+
+// NextTable gives the version for the next table of the proxy: greater than every
+// one given before, also by a store that was lost.
+func (s *Store) NextTable(ctx context.Context) (int64, error) {
+	var version int64
+	err := s.write(ctx, s.sure, "number the table", func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "UPDATE tables SET version = version + 1 RETURNING version").Scan(&version)
+	})
+	return version, err
+}
+
+func scanRoute(from row) (steady.Route, error) {
+	var (
+		r               steady.Route
+		replicas, ports string
+	)
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports); err != nil {
+		return r, err
+	}
+	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports))
+	return r, err
+}
