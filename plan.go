@@ -1,6 +1,10 @@
 package steady
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Strategies: how a service moves from one release to the next.
 const (
@@ -40,6 +44,27 @@ type Plan struct {
 	Project  string        `json:"project"`
 	Services []ServicePlan `json:"services"` // in dependency order
 	Steps    []Step        `json:"steps"`    // a step stands behind all it needs
+	Before   []Route       `json:"before"`   // routes in force when it was made: where an undo goes back to
+}
+
+// String prints the plan one step a line, needs behind it: the text that plan
+// tests hold.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, s := range p.Services {
+		fmt.Fprintf(&b, "%s/%s %s %d→%d: %s\n", p.Project, s.Service, s.Strategy, s.From, s.To, s.Cause)
+	}
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "  %s", s.ID)
+		for _, r := range s.Routes {
+			fmt.Fprintf(&b, " %s=%d%v", r.Service, r.Release, r.Replicas)
+		}
+		if len(s.Needs) > 0 {
+			fmt.Fprintf(&b, " < %s", strings.Join(s.Needs, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // ServicePlan is the part of a plan that concerns one service, for people.

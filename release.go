@@ -13,10 +13,11 @@ type Release struct {
 	Service string    `json:"service"`
 	Number  int       `json:"number"`
 	Spec    Spec      `json:"spec"`
-	Digest  string    `json:"digest"`  // Spec.Digest()
-	Image   Image     `json:"image"`   // zero until pulled or built
-	Created time.Time `json:"created"` // UTC
-	Rollout int64     `json:"rollout"` // the rollout that made it
+	Digest  string    `json:"digest"`          // Spec.Digest()
+	Image   Image     `json:"image"`           // zero until pulled or built
+	Created time.Time `json:"created"`         // UTC
+	Served  time.Time `json:"served,omitzero"` // when it last took the traffic; zero: never
+	Rollout int64     `json:"rollout"`         // the rollout that made it
 }
 
 // Ref names the release for a person: "shop/api release 42".

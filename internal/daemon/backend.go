@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
+	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/rollout"
+	"gesalpai.ch/steady/internal/store"
+)
+
+// backend is what the API serves: it asks the parts and adds nothing of its own.
+type backend struct {
+	store    *store.Store
+	engine   *docker.Engine
+	router   *router
+	rollouts *rollout.Engine
+	proxy    *proxies
+	version  string
+}
+
+func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Rollout, error) {
+	q, err := deployRequest(specs, o)
+	if err != nil {
+		return steady.Rollout{}, err
+	}
+	return b.rollouts.Accept(ctx, q)
+}
+
+func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Plan, error) {
+	q, err := deployRequest(specs, o)
+	if err != nil {
+		return steady.Plan{}, err
+	}
+	return b.rollouts.Plan(ctx, q)
+}
+
+func (b *backend) Rollback(ctx context.Context, project string, to int, o steady.Options) (steady.Rollout, error) {
+	q, err := b.rollbackRequest(ctx, project, to, o)
+	if err != nil {
+		return steady.Rollout{}, err
+	}
+	return b.rollouts.Accept(ctx, q)
+}
+
+func (b *backend) Scale(ctx context.Context, project string, replicas map[string]int, o steady.Options) (steady.Rollout, error) {
+	q, err := b.scaleRequest(ctx, project, replicas, o)
+	if err != nil {
+		return steady.Rollout{}, err
+	}
+	return b.rollouts.Accept(ctx, q)
+}
+
+func (b *backend) Down(ctx context.Context, project string, volumes bool, o steady.Options) (steady.Rollout, error) {
+	if err := b.known(ctx, project); err != nil {
+		return steady.Rollout{}, err
+	}
+	return b.rollouts.Accept(ctx, rollout.Request{Kind: steady.KindDown, Project: project, Volumes: volumes, Options: o})
+}
+
+func (b *backend) Abort(_ context.Context, project string, id int64) error {
+	return b.rollouts.Abort(project, id)
+}
+
+func (b *backend) Events(ctx context.Context, id, after int64, say func(steady.Event) error) error {
+	if _, err := b.store.Rollout(ctx, id); err != nil {
+		return err
+	}
+	for {
+		changed := b.rollouts.Changed(id) // before reading: no event falls between
+		events, err := b.store.Events(ctx, id, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := say(e); err != nil {
+				return err
+			}
+			if e.Last() {
+				return nil
+			}
+			after = e.Seq
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (b *backend) Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error) {
+	return b.store.Rollouts(ctx, project, limit)
+}
+
+func (b *backend) Rollout(ctx context.Context, id int64) (steady.Rollout, error) {
+	return b.store.Rollout(ctx, id)
+}
+
+func (b *backend) Releases(ctx context.Context, project string) ([]steady.Release, map[string]int, error) {
+	if err := b.known(ctx, project); err != nil {
+		return nil, nil, err
+	}
+	return b.store.Releases(ctx, project)
+}
+
+func (b *backend) Projects(ctx context.Context) ([]string, error) { return b.store.Projects(ctx) }
+
+func (b *backend) Logs(ctx context.Context, q steady.LogQuery, say func(steady.LogLine) error) error {
+	return b.engine.Logs(ctx, q, say)
+}
+
+func (b *backend) Version(ctx context.Context) (api.Version, error) {
+	v := api.Version{Steady: b.version, Go: runtime.Version(), Proxy: b.proxy.pid(ctx)}
+	if eng, ver, err := b.engine.Version(ctx); err == nil {
+		v.Engine, v.API = eng, ver
+	}
+	return v, nil
+}
+
+// known says whether anything was ever deployed under that name.
+func (b *backend) known(ctx context.Context, project string) error {
+	all, err := b.store.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(all, project) {
+		return steady.ErrNoProject.With("no project "+project+" was ever deployed here", "steady deploy")
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
+)
+
+// How the proxy is looked after.
+const (
+	proxyStartWithin = 10 * time.Second
+	proxyAskEvery    = 250 * time.Millisecond
+	proxyAskFor      = 2 * time.Second
+)
+
+// proxies makes sure that a proxy runs. The proxy is a process of its own that
+// outlives the daemon: when the daemon dies, nobody outside notices.
+type proxies struct {
+	client  *proxy.Client
+	command []string
+	log     *slog.Logger
+}
+
+// Run starts the proxy again whenever it has died.
+func (p *proxies) Run(ctx context.Context) error {
+	tick := time.NewTicker(proxyAskEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if p.pid(ctx) > 0 || ctx.Err() != nil {
+			continue
+		}
+		p.log.Warn("the proxy does not answer: starting it again")
+		if err := p.ensure(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("start the proxy", "err", err)
+		}
+	}
+}
+
+// pid is the proxy's process id, 0 when none answers.
+func (p *proxies) pid(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, proxyAskFor)
+	defer cancel()
+	pid, err := p.client.Ping(ctx)
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// ensure returns once a proxy answers, starting one where none does.
+func (p *proxies) ensure(ctx context.Context) error {
+	if p.pid(ctx) > 0 {
+		return nil
+	}
+	if len(p.command) == 0 {
+		return steady.ErrNoProxy.With("no proxy answers, and none may be started", "steady proxy")
+	}
+	exited, err := p.spawn()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.command[0], err)
+	}
+	end := time.NewTimer(proxyStartWithin)
+	defer end.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if p.pid(ctx) > 0 {
+				return nil
+			}
+		case err := <-exited:
+			return steady.ErrNoProxy.With(fmt.Sprintf("the proxy ended at once: %v", err), "see the daemon's log")
+		case <-end.C:
+			return steady.ErrNoProxy.With(fmt.Sprintf("the proxy did not answer within %s", proxyStartWithin), "see the daemon's log")
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// spawn starts the proxy in a session of its own, so that no signal meant for the
+// daemon reaches it. The goroutine reaps it; it ends with the proxy or with us.
+func (p *proxies) spawn() (<-chan error, error) {
+	cmd := exec.Command(p.command[0], p.command[1:]...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	return exited, nil
+}

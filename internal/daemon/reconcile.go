@@ -1,0 +1,147 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/probe"
+)
+
+// reconciler keeps the proxy's table true while nobody deploys: a replica that
+// dies leaves its pool at once, one that the Engine has started again comes back
+// when it is ready, and addresses are looked up anew at start, at every
+// reconnect to the Engine's events and every 30 s.
+type reconciler struct {
+	router *router
+	engine *docker.Engine
+	prober *probe.Prober
+	log    *slog.Logger
+
+	waits sync.WaitGroup
+}
+
+// Run follows the Engine's events until ctx ends.
+func (r *reconciler) Run(ctx context.Context) error {
+	defer r.waits.Wait()
+	err := r.engine.Watch(ctx, func(c docker.Change) {
+		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("refresh the table", "what", c.What, "replica", c.Replica, "err", err)
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// refresh looks every routed replica up and puts a new table in force where
+// anything has changed.
+func (r *reconciler) refresh(ctx context.Context) error {
+	back, err := r.router.refresh(ctx)
+	for _, b := range back {
+		r.waits.Go(func() { r.comeBack(ctx, b) })
+	}
+	return err
+}
+
+// comeBack waits until a replica that had died is ready, then routes to it again.
+func (r *reconciler) comeBack(ctx context.Context, b returning) {
+	release, err := r.router.store.Release(ctx, b.route.Project, b.route.Service, b.replica.Release)
+	if err != nil {
+		r.log.Warn("release of a returning replica", "replica", b.replica.Name, "err", err)
+		return
+	}
+	how, err := r.prober.Ready(ctx, b.replica.Name, release.Spec.Probe)
+	if err != nil {
+		r.router.stillAway(b.replica.Name)
+		r.log.Warn("replica is not ready again", "replica", b.replica.Name, "err", err)
+		return
+	}
+	r.log.Info("replica is back", "replica", b.replica.Name, "probe", how)
+	if err := r.router.returned(ctx, b.replica.Name); err != nil && ctx.Err() == nil {
+		r.log.Warn("route to a returned replica", "replica", b.replica.Name, "err", err)
+	}
+}
+
+// returning is a routed replica that runs again and must be probed first.
+type returning struct {
+	replica steady.Replica
+	route   steady.Route
+}
+
+// refresh implements the reconciler's half of the router: it sees who is away and
+// who runs again, and serves what follows. The first look at a replica trusts
+// it: after a restart of the daemon the table is served first and probed after.
+func (r *router) refresh(ctx context.Context) ([]returning, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	routes, err := r.store.Routes(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var back []returning
+	for _, route := range routes {
+		for _, name := range route.Replicas {
+			c, err := r.engine.Replica(ctx, name)
+			if err != nil && !errors.Is(err, steady.ErrNoReplica) {
+				return back, err // the Engine is away: what serves, serves on
+			}
+			was, seen := r.known[name]
+			r.known[name] = c
+			switch {
+			case err != nil || !c.Running():
+				r.away[name] = true
+				delete(r.known, name)
+			case r.away[name] && !seen, seen && was.Started != c.Started:
+				r.away[name] = true
+				back = append(back, returning{c, route})
+			}
+		}
+	}
+	return back, r.serveIfNew(ctx, routes)
+}
+
+// returned routes to a replica that is ready again.
+func (r *router) returned(ctx context.Context, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.away, name)
+	routes, err := r.store.Routes(ctx, "")
+	if err != nil {
+		return err
+	}
+	return r.serveIfNew(ctx, routes)
+}
+
+// stillAway lets the next refresh try the replica again.
+func (r *router) stillAway(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known, name)
+}
+
+func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
+	now, err := r.proxy.Table(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := r.table(ctx, routes)
+	if err != nil {
+		return err
+	}
+	if sameTable(now, t) {
+		return nil
+	}
+	return r.proxy.Serve(ctx, t)
+}
+
+func sameTable(a, b steady.Table) bool {
+	return slices.Equal(a.Listeners, b.Listeners) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
+		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
+	})
+}

@@ -1,0 +1,247 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
+	"gesalpai.ch/steady/internal/store"
+)
+
+// containers is what the router asks the Engine.
+type containers interface {
+	Replica(ctx context.Context, name string) (steady.Replica, error)
+}
+
+// router turns routes, which are decisions about replicas, into the proxy's
+// table, which is addresses. It implements rollout.Router.
+type router struct {
+	store  *store.Store
+	engine containers
+	proxy  *proxy.Client
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	known map[string]steady.Replica // by name: routed or just un-routed, as last seen
+	away  map[string]bool           // routed replicas that died and are not ready again
+}
+
+func newRouter(st *store.Store, eng containers, p *proxy.Client, log *slog.Logger) *router {
+	return &router{store: st, engine: eng, proxy: p, log: log, known: map[string]steady.Replica{}, away: map[string]bool{}}
+}
+
+// Free implements rollout.Router.
+func (r *router) Free(ctx context.Context, routes []steady.Route) error {
+	var ls []steady.Listener
+	for _, route := range routes {
+		for _, p := range route.Ports {
+			ls = append(ls, listener(route, p))
+		}
+	}
+	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
+	return r.proxy.Free(ctx, slices.CompactFunc(ls, func(a, b steady.Listener) bool { return a == b }))
+}
+
+// Routes implements rollout.Router.
+func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, error) {
+	return r.store.Routes(ctx, project)
+}
+
+// Traffic implements rollout.Router.
+func (r *router) Traffic(ctx context.Context, project string) (steady.Traffic, error) {
+	all, err := r.proxy.Traffic(ctx)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(all, func(k string, _ map[int]steady.Counts) bool {
+		return len(k) <= len(project) || k[:len(project)+1] != project+"/"
+	})
+	return all, nil
+}
+
+// Route implements rollout.Router: the store first, then the swap. A crash
+// between leaves both releases running, so either answer is right, and the next
+// refresh puts the stored one in force.
+func (r *router) Route(ctx context.Context, routes []steady.Route) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, err := r.store.Routes(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, route := range routes {
+		for _, name := range route.Replicas {
+			if err := r.look(ctx, name, len(route.Ports) > 0); err != nil {
+				return err
+			}
+		}
+	}
+	table, err := r.table(ctx, merge(before, routes))
+	if err != nil {
+		return err
+	}
+	if err := r.store.PutRoutes(ctx, routes); err != nil {
+		return err
+	}
+	if err := r.serve(ctx, table); err != nil {
+		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
+	}
+	return nil
+}
+
+// look learns where a replica is now.
+func (r *router) look(ctx context.Context, name string, must bool) error {
+	c, err := r.engine.Replica(ctx, name)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", name, err)
+	}
+	if must && address(c) == "" {
+		return fmt.Errorf("%s is %s and has no address", name, c.State)
+	}
+	r.known[name] = c
+	delete(r.away, name)
+	return nil
+}
+
+// bindFor is how long a port may take to come free when the container that
+// published it has just been stopped, and how long a proxy that died may take to
+// be back.
+const bindFor = 2 * time.Second
+
+// serve puts a table in force. A port that an adopted container has just let go
+// of may be busy for a few milliseconds more.
+func (r *router) serve(ctx context.Context, t steady.Table) error {
+	end := time.Now().Add(bindFor)
+	for {
+		err := r.proxy.Serve(ctx, t)
+		if !errors.Is(err, steady.ErrPortTaken) && !errors.Is(err, steady.ErrNoProxy) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// merge is before with each of the routes in the place of its service's.
+func merge(before, routes []steady.Route) []steady.Route {
+	out := slices.DeleteFunc(slices.Clone(before), func(b steady.Route) bool {
+		return slices.ContainsFunc(routes, func(n steady.Route) bool { return n.Project == b.Project && n.Service == b.Service })
+	})
+	for _, n := range routes {
+		if !n.Gone {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// restored is what must be stored to take routes back.
+func restored(before, routes []steady.Route) []steady.Route {
+	var out []steady.Route
+	for _, n := range routes {
+		i := slices.IndexFunc(before, func(b steady.Route) bool { return n.Project == b.Project && n.Service == b.Service })
+		if i >= 0 {
+			out = append(out, before[i])
+			continue
+		}
+		n.Gone = true
+		out = append(out, n)
+	}
+	return out
+}
+
+// table builds the proxy's whole table; replicas that are away are left out.
+func (r *router) table(ctx context.Context, routes []steady.Route) (steady.Table, error) {
+	version, err := r.store.NextTable(ctx)
+	if err != nil {
+		return steady.Table{}, err
+	}
+	routes = slices.Clone(routes)
+	slices.SortFunc(routes, func(a, b steady.Route) int {
+		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Service, b.Service))
+	})
+	t := steady.Table{Version: version}
+	pools := map[string]bool{}
+	for _, route := range routes {
+		for _, p := range route.Ports {
+			l := listener(route, p)
+			t.Listeners = append(t.Listeners, l)
+			if pools[l.Pool] {
+				continue
+			}
+			pools[l.Pool] = true
+			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target)})
+		}
+	}
+	return t, nil
+}
+
+func listener(route steady.Route, p steady.Port) steady.Listener {
+	return steady.Listener{Host: p.HostIP, Port: p.Published, Protocol: p.Protocol, Pool: steady.PoolName(route.Project, route.Service, p.Target)}
+}
+
+func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream {
+	var out []steady.Upstream
+	for _, name := range route.Replicas {
+		c, ok := r.known[name]
+		host := address(c)
+		if !ok || host == "" || r.away[name] {
+			continue
+		}
+		release := c.Release
+		if release == 0 {
+			release = route.Release
+		}
+		out = append(out, steady.Upstream{ID: c.ID, Name: name, Release: release, Addr: net.JoinHostPort(host, strconv.Itoa(int(target)))})
+	}
+	return out
+}
+
+// address is where the host reaches a running replica: the same network's each
+// time, so that two tables of the same containers are the same.
+func address(c steady.Replica) string {
+	if c.HostNet {
+		return "127.0.0.1"
+	}
+	if !c.Running() {
+		return ""
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Addresses)) {
+		if c.Addresses[n] != "" {
+			return c.Addresses[n]
+		}
+	}
+	return ""
+}
+
+// Drain implements rollout.Router.
+func (r *router) Drain(ctx context.Context, names []string, clocks steady.Drain) (steady.Drained, error) {
+	var ids []string
+	for _, name := range names {
+		c, err := r.engine.Replica(ctx, name)
+		if errors.Is(err, steady.ErrNoReplica) {
+			continue
+		}
+		if err != nil {
+			return steady.Drained{}, fmt.Errorf("look up %s: %w", name, err)
+		}
+		ids = append(ids, c.ID)
+	}
+	if len(ids) == 0 {
+		return steady.Drained{}, nil
+	}
+	return r.proxy.Drain(ctx, ids, clocks)
+}

@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"gesalpai.ch/steady"
+)
+
+// Status implements api.Backend: what the store decided beside what the Engine
+// and the proxy say.
+func (b *backend) Status(ctx context.Context, project string) (steady.Status, error) {
+	if err := b.known(ctx, project); err != nil {
+		return steady.Status{}, err
+	}
+	seen, err := b.engine.Observe(ctx, project, nil)
+	if err != nil {
+		return steady.Status{}, err
+	}
+	serving, err := b.store.Serving(ctx, project)
+	if err != nil {
+		return steady.Status{}, err
+	}
+	routes, err := b.store.Routes(ctx, project)
+	if err != nil {
+		return steady.Status{}, err
+	}
+	traffic, err := b.router.Traffic(ctx, project)
+	if err != nil {
+		traffic = nil // a status without figures is better than none
+	}
+	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project)}
+	for _, service := range servicesOf(seen, serving) {
+		out.Services = append(out.Services, serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service]))
+	}
+	return out, nil
+}
+
+func servicesOf(seen steady.Observed, serving map[string]steady.Release) []string {
+	var out []string
+	for s := range serving {
+		out = append(out, s)
+	}
+	for _, r := range seen.Replicas {
+		out = append(out, r.Service)
+	}
+	sort.Strings(out)
+	return slices.Compact(out)
+}
+
+func serviceStatus(service string, seen steady.Observed, r steady.Release, routes []steady.Route, traffic map[int]steady.Counts) steady.ServiceStatus {
+	s := steady.ServiceStatus{Service: service, Release: r.Number, Image: r.Spec.Image, Digest: r.Image.ID, Since: r.Served}
+	var routed []string
+	for _, route := range routes {
+		if route.Service == service {
+			routed, s.Ports, s.Want = route.Replicas, route.Ports, len(route.Replicas)
+		}
+	}
+	for _, c := range seen.Of(service) {
+		s.Replicas = append(s.Replicas, steady.ReplicaStatus{Replica: c, Routed: slices.Contains(routed, c.Name)})
+	}
+	for _, c := range traffic {
+		s.Traffic = s.Traffic.Plus(c)
+	}
+	return s
+}

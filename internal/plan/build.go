@@ -1,0 +1,164 @@
+// Package plan turns a target and what was observed into a steady.Plan. It is
+// pure: it decides and does not act.
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// Input is all that a plan follows from.
+type Input struct {
+	Project  string
+	Targets  []Target // in dependency order
+	Observed steady.Observed
+	Serving  map[string]steady.Release // by service
+	Routes   []steady.Route            // in force
+	Options  steady.Options
+}
+
+// Target is where one service shall get to.
+type Target struct {
+	Release steady.Release // Number 0: not numbered yet, the plan shows what would be done
+	Asked   bool           // by name, or because all were; else it is only somebody's dependency
+}
+
+// Build plans a deploy, a rollback or a scaling: they differ in their targets
+// only. A target whose image is not known yet (Image.ID is empty) gets a pull or
+// build step; plan again once that is done, as the image may be the serving one.
+func Build(in Input) (steady.Plan, error) {
+	p := steady.Plan{Project: in.Project}
+	b := builder{in: in, plan: &p, ready: map[string][]string{}}
+	for _, t := range in.Targets {
+		m, err := b.decide(t)
+		if err != nil {
+			return steady.Plan{}, err
+		}
+		p.Services = append(p.Services, m.ServicePlan)
+		if r, ok := b.route(t.Release.Service); ok {
+			p.Before = append(p.Before, r)
+		}
+		if m.Strategy != steady.StrategyKeep {
+			b.moves = append(b.moves, m)
+		}
+	}
+	b.steps()
+	return p, nil
+}
+
+// Changed says which of the targets a plan would touch by making a new release
+// of them: neither unchanged nor merely scaled.
+func Changed(in Input) (map[string]bool, error) {
+	p, err := Build(in)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, s := range p.Services {
+		out[s.Service] = s.Strategy != steady.StrategyKeep && s.Strategy != steady.StrategyScale
+	}
+	return out, nil
+}
+
+// move is one service's part of the plan in the making.
+type move struct {
+	steady.ServicePlan
+	target steady.Release
+	fresh  []string         // names of the new replicas
+	old    []steady.Replica // what the new ones replace, routed or not
+	image  string           // StepPull or StepBuild where the image is still to come
+}
+
+func (m *move) spec() steady.Spec { return m.target.Spec }
+
+// beside says whether old and new run side by side until one common shift.
+func (m *move) beside() bool {
+	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyAdopt && m.Strategy != steady.StrategyJob
+}
+
+type builder struct {
+	in    Input
+	plan  *steady.Plan
+	moves []*move
+	ready map[string][]string // service → the steps after which others may call it
+	last  []string            // shifts and watches of the stage before
+}
+
+func (b *builder) add(s steady.Step) string {
+	s.Needs = slices.Compact(slices.Sorted(slices.Values(s.Needs)))
+	b.plan.Steps = append(b.plan.Steps, s)
+	return s.ID
+}
+
+func (b *builder) route(service string) (steady.Route, bool) {
+	i := slices.IndexFunc(b.in.Routes, func(r steady.Route) bool { return r.Service == service })
+	if i < 0 {
+		return steady.Route{}, false
+	}
+	return b.in.Routes[i], true
+}
+
+// steps lays the moves out. Jobs and what stands beside the old come first; then
+// what needs a gap, so that the gap begins when all else is ready; then the one
+// shift; then, batch by batch, the rest; and removing comes last of all, so that
+// everything before it can be undone.
+func (b *builder) steps() {
+	for _, m := range b.moves {
+		b.image(m)
+	}
+	for _, m := range b.moves {
+		if m.Strategy == steady.StrategyJob {
+			b.job(m)
+			continue
+		}
+		b.prepare(m)
+	}
+	barrier := b.barrier()
+	for _, m := range b.moves {
+		switch m.Strategy {
+		case steady.StrategyStopFirst:
+			b.exchange(m, barrier)
+		case steady.StrategyAdopt:
+			b.adopt(m, barrier)
+		}
+	}
+	b.shifts()
+	b.removes()
+}
+
+func (b *builder) image(m *move) {
+	if m.image == "" {
+		return
+	}
+	b.add(steady.Step{ID: m.Service + "/" + m.image, Kind: m.image, Service: m.Service, Release: m.To, Cause: imageCause(b.in, m)})
+}
+
+// imageStep says how the target's image must be brought, "" when it is there.
+func imageStep(in Input, t Target) (string, error) {
+	s, o := t.Release.Spec, in.Options
+	if t.Release.Image.ID != "" {
+		return "", nil
+	}
+	_, here := in.Observed.Images[s.Image]
+	buildable := s.Build != nil
+	switch {
+	case buildable && (o.Build && t.Asked || s.PullPolicy == "build" || !here && s.PullPolicy != "always"):
+		return steady.StepBuild, nil
+	case !buildable && o.Pull && t.Asked && s.PullPolicy != "never", s.PullPolicy == "always":
+		return steady.StepPull, nil
+	case here:
+		return "", nil
+	case s.PullPolicy == "never":
+		return "", steady.ErrNoImage.With(fmt.Sprintf("image %s of service %s is not on this machine, and pull_policy is never", s.Image, s.Service), "docker pull "+s.Image)
+	}
+	return steady.StepPull, nil
+}
+
+func imageCause(in Input, m *move) string {
+	if _, here := in.Observed.Images[m.spec().Image]; !here {
+		return m.spec().Image + " is not on this machine"
+	}
+	return "asked for"
+}

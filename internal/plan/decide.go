@@ -1,0 +1,167 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gesalpai.ch/steady"
+)
+
+// decide chooses the strategy of one service and says why.
+func (b *builder) decide(t Target) (*move, error) {
+	spec := t.Release.Spec
+	serving := b.in.Serving[spec.Service]
+	m := &move{target: t.Release, ServicePlan: steady.ServicePlan{
+		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, OnFail: spec.Update.FailureAction,
+	}}
+	if err := supported(spec); err != nil {
+		return nil, err
+	}
+	how, err := imageStep(b.in, t)
+	if err != nil {
+		return nil, err
+	}
+	m.image = how
+	if how == "" && m.target.Image.ID == "" {
+		m.target.Image = b.in.Observed.Images[spec.Image]
+	}
+	running := slices.ContainsFunc(b.in.Observed.Of(spec.Service), steady.Replica.Running)
+	if !t.Asked && running {
+		m.image = ""
+		return m.keep("runs already and was not asked for"), nil
+	}
+	if how == "" && serving.Number > 0 && serving.Same(m.target) && !b.in.Options.Force {
+		m.target = serving
+		m.target.Spec.Replicas = spec.Replicas
+		m.To = serving.Number
+		b.settle(m)
+		return m, nil
+	}
+	m.fresh = names(m.target)
+	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
+	b.strategy(m)
+	m.Notice = notice(m)
+	return m, nil
+}
+
+func (m *move) keep(cause string) *move {
+	m.Strategy, m.Cause, m.Notice, m.To = steady.StrategyKeep, cause, "nothing", m.From
+	return m
+}
+
+// settle plans a service whose release already serves: its number of replicas
+// may differ, some may have died, others may be left over.
+func (b *builder) settle(m *move) {
+	r, _ := b.route(m.Service)
+	m.fresh = names(m.target)
+	seen := b.in.Observed.Of(m.Service)
+	m.old = without(seen, m.fresh)
+	dead := 0
+	for _, n := range m.fresh {
+		if c, ok := b.in.Observed.Named(n); !ok || !c.Running() || !slices.Contains(r.Replicas, n) {
+			dead++
+		}
+	}
+	if m.spec().Job || dead == 0 && len(m.old) == 0 {
+		m.keep("same files, same environment, same image")
+		return
+	}
+	m.Strategy = steady.StrategyScale
+	m.Cause = fmt.Sprintf("same release, %d of %d replicas are there", m.Replicas-dead, m.Replicas)
+	if len(m.old) > 0 {
+		m.Cause += fmt.Sprintf(", %d too many", len(m.old))
+	}
+	m.Notice = "nothing"
+}
+
+func (b *builder) strategy(m *move) {
+	spec := m.spec()
+	running := slices.ContainsFunc(m.old, steady.Replica.Running)
+	order := spec.Update.Order
+	switch {
+	case spec.Job:
+		m.Strategy, m.Cause = steady.StrategyJob, "other services wait until it has completed"
+	case !running:
+		m.Strategy, m.Cause = steady.StrategyStart, "nothing of it runs"
+	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
+		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
+	case order == steady.StopFirst:
+		m.Strategy, m.Cause = steady.StrategyStopFirst, "update_config.order says so"
+	case order != steady.StartFirst && alone(spec) != "":
+		m.Strategy, m.Cause = steady.StrategyStopFirst, alone(spec)
+	case len(spec.Ports) == 0:
+		m.Strategy, m.Cause = steady.StrategyOverlap, "no published port: old and new overlap, the old one ends in its own time"
+	default:
+		m.Strategy, m.Cause = steady.StrategyStartNew, "stateless: the new one stands beside the old one until it is ready"
+		if order == "" {
+			m.Cause += " (Compose's default would be stop-first)"
+		}
+	}
+}
+
+// alone says why no second replica of the service may run beside the first, or
+// nothing.
+func alone(s steady.Spec) string {
+	switch {
+	case len(s.State) > 0 && s.Replicas <= 1:
+		return "one replica writes to " + strings.Join(s.State, ", ")
+	case s.NetworkMode == "host":
+		return "network_mode: host leaves no room for a second one"
+	case strings.HasPrefix(s.NetworkMode, "service:"), strings.HasPrefix(s.NetworkMode, "container:"):
+		return "it lives in another container's network (" + s.NetworkMode + ")"
+	}
+	for _, n := range s.Networks {
+		if ip := static(n); ip != "" {
+			return "it has a fixed address, " + ip
+		}
+	}
+	return ""
+}
+
+// static is the address the file gives the service in the network, if it does.
+func static(n steady.Network) string {
+	var e struct {
+		IPAMConfig struct{ IPv4Address, IPv6Address string }
+	}
+	if json.Unmarshal(n.Endpoint, &e) != nil {
+		return ""
+	}
+	if e.IPAMConfig.IPv4Address != "" {
+		return e.IPAMConfig.IPv4Address
+	}
+	return e.IPAMConfig.IPv6Address
+}
+
+func supported(s steady.Spec) error {
+	for _, p := range s.Ports {
+		if p.Transport == "udp" {
+			return steady.ErrUnsupported.With(fmt.Sprintf("service %s publishes udp port %d: steady relays TCP only so far", s.Service, p.Published), "leave the service to docker compose, or publish the port without udp")
+		}
+	}
+	return nil
+}
+
+// notice says what a visitor will notice of the move.
+func notice(m *move) string {
+	switch m.Strategy {
+	case steady.StrategyStopFirst:
+		return "the gap between the old one's stop and the new one's start"
+	case steady.StrategyAdopt:
+		return "once, a short gap: from the old container's stop until steady has bound its port"
+	}
+	return "nothing"
+}
+
+func names(r steady.Release) []string {
+	var out []string
+	for n := range r.Spec.Replicas {
+		out = append(out, r.ReplicaName(n+1))
+	}
+	return out
+}
+
+func without(all []steady.Replica, names []string) []steady.Replica {
+	return slices.DeleteFunc(all, func(r steady.Replica) bool { return slices.Contains(names, r.Name) })
+}

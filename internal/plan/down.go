@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// Down plans the end of a project: no new request, drain, stop what depends on
+// others before what it depends on, remove, and clean up behind it.
+func Down(in Input, volumes bool) steady.Plan {
+	p := steady.Plan{Project: in.Project, Before: in.Routes}
+	b := builder{in: in, plan: &p}
+	var gone []steady.Route
+	for _, r := range in.Routes {
+		gone = append(gone, steady.Route{Project: r.Project, Service: r.Service, Ports: r.Ports, Gone: true})
+	}
+	var needs, stops []string
+	if len(gone) > 0 {
+		needs = []string{b.add(steady.Step{ID: "shift", Kind: steady.StepShift, Routes: gone})}
+	}
+	stopped := map[string][]string{}
+	for _, service := range dependentsFirst(in) {
+		m := &move{target: in.Serving[service], ServicePlan: steady.ServicePlan{Service: service, Strategy: steady.StrategyRemove,
+			From: in.Serving[service].Number, Cause: "the project goes", Notice: "the service is gone"}}
+		p.Services = append(p.Services, m.ServicePlan)
+		after := slices.Clone(needs)
+		for other, ids := range stopped {
+			if dependsOn(in.Serving[other].Spec, service) {
+				after = append(after, ids...)
+			}
+		}
+		stopped[service] = b.retire(m, in.Observed.Of(service), after)
+		stops = append(stops, stopped[service]...)
+	}
+	var removed []string
+	for _, r := range in.Observed.Replicas {
+		removed = append(removed, b.add(steady.Step{ID: r.Service + "/remove/" + r.Name, Kind: steady.StepRemove, Service: r.Service,
+			Release: r.Release, Replica: r.Name, Needs: append(slices.Clone(needs), stops...)}))
+	}
+	b.add(steady.Step{ID: "clean", Kind: steady.StepClean, Volumes: volumes, Needs: append(removed, needs...)})
+	return p
+}
+
+func dependsOn(s steady.Spec, service string) bool {
+	return slices.ContainsFunc(s.DependsOn, func(d steady.Dependency) bool { return d.Service == service })
+}
+
+// dependentsFirst orders the services so that each stands before those it
+// depends on.
+func dependentsFirst(in Input) []string {
+	var names, out []string
+	for _, r := range in.Observed.Replicas {
+		names = append(names, r.Service)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	seen := map[string]bool{}
+	var visit func(string)
+	visit = func(s string) {
+		if seen[s] || !slices.Contains(names, s) {
+			return
+		}
+		seen[s] = true
+		for _, d := range in.Serving[s].Spec.DependsOn {
+			visit(d.Service)
+		}
+		out = append(out, s)
+	}
+	for _, n := range names {
+		visit(n)
+	}
+	slices.Reverse(out)
+	return out
+}

@@ -1,0 +1,192 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// prepare lays out what no visitor can see: networks, volumes and the first
+// batch of new replicas, as far as they may be brought up before the shift.
+func (b *builder) prepare(m *move) {
+	b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	if m.Strategy == steady.StrategyStopFirst {
+		for i, name := range m.fresh {
+			b.create(m, name, i+1)
+		}
+		return
+	}
+	ready := b.bring(m, 0, m.batch(1), nil)
+	if m.Strategy == steady.StrategyStart {
+		b.ready[m.Service] = ready
+	}
+}
+
+func (b *builder) imageNeeds(m *move) []string {
+	if m.image == "" {
+		return nil
+	}
+	return []string{m.Service + "/" + m.image}
+}
+
+// bring creates, starts, probes and names the new replicas from..to, and gives
+// the steps after which all of them are ready.
+func (b *builder) bring(m *move, from, to int, needs []string) []string {
+	var ready []string
+	for i := from; i < to; i++ {
+		name := m.fresh[i]
+		if b.alive(m, name) {
+			continue
+		}
+		ready = append(ready, b.start(m, name, append(needs, b.create(m, name, i+1, needs...))))
+	}
+	return ready
+}
+
+// alive says whether a replica that the target wants serves already.
+func (b *builder) alive(m *move, name string) bool {
+	if m.Strategy != steady.StrategyScale {
+		return false
+	}
+	c, ok := b.in.Observed.Named(name)
+	r, _ := b.route(m.Service)
+	return ok && c.Running() && slices.Contains(r.Replicas, name)
+}
+
+func (b *builder) create(m *move, name string, n int, needs ...string) string {
+	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
+		Number: n, Replica: name, Needs: append(needs, m.Service+"/prepare")})
+}
+
+// start starts a created replica once its dependencies are there, and waits
+// until it is ready and can be found by name.
+func (b *builder) start(m *move, name string, needs []string) string {
+	id := b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
+		Replica: name, Needs: append(needs, b.dependencies(m)...)})
+	id = b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
+		Replica: name, Needs: []string{id}, Cause: m.spec().Probe.Cause})
+	if len(m.spec().Networks) == 0 {
+		return id
+	}
+	return b.add(steady.Step{ID: m.Service + "/alias/" + name, Kind: steady.StepAlias, Service: m.Service, Release: m.To,
+		Replica: name, Needs: []string{id}})
+}
+
+func (b *builder) dependencies(m *move) []string {
+	var needs []string
+	for _, d := range m.spec().DependsOn {
+		needs = append(needs, b.ready[d.Service]...)
+	}
+	return needs
+}
+
+// job lays out a service that runs once and must exit 0.
+func (b *builder) job(m *move) {
+	b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	for i, name := range m.fresh {
+		id := b.create(m, name, i+1)
+		id = b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
+			Replica: name, Needs: append(b.dependencies(m), id)})
+		id = b.add(steady.Step{ID: m.Service + "/wait/" + name, Kind: steady.StepWait, Service: m.Service, Release: m.To,
+			Replica: name, Needs: []string{id}})
+		b.ready[m.Service] = append(b.ready[m.Service], id)
+	}
+}
+
+// barrier is every step after which all that can stand beside the old is ready:
+// nothing that a visitor could notice begins before it.
+func (b *builder) barrier() []string {
+	var ids []string
+	for _, s := range b.plan.Steps {
+		switch s.Kind {
+		case steady.StepPrepare, steady.StepCreate, steady.StepProbe, steady.StepAlias, steady.StepWait:
+			ids = append(ids, s.ID)
+		}
+	}
+	return b.leaves(ids)
+}
+
+// leaves drops the IDs that another of them needs anyway, directly.
+func (b *builder) leaves(ids []string) []string {
+	needed := map[string]bool{}
+	for _, s := range b.plan.Steps {
+		for _, n := range s.Needs {
+			needed[n] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return needed[id] })
+}
+
+// exchange lays out stop-first: away with the old, then the new, and the gap
+// between is as short as it can be.
+func (b *builder) exchange(m *move, barrier []string) {
+	needs := append(slices.Clone(barrier), b.dependencies(m)...)
+	if len(m.spec().Ports) > 0 {
+		needs = []string{b.add(steady.Step{ID: m.Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
+			Routes: []steady.Route{b.routeTo(m, m.From, nil)}, Cause: "the old one must be gone before the new one starts"})}
+	}
+	stopped := b.retire(m, m.old, needs)
+	if len(stopped) == 0 {
+		stopped = needs
+	}
+	b.take(m, b.startAll(m, stopped))
+}
+
+// adopt lays out the first move over a container that publishes the port
+// itself: the new replicas are ready, then the old container goes and frees the
+// port.
+func (b *builder) adopt(m *move, barrier []string) {
+	b.take(m, b.retire(m, m.old, barrier))
+}
+
+func (b *builder) startAll(m *move, needs []string) []string {
+	var ready []string
+	for _, name := range m.fresh {
+		ready = append(ready, b.start(m, name, append(slices.Clone(needs), m.Service+"/create/"+name)))
+	}
+	b.ready[m.Service] = ready
+	return ready
+}
+
+// take shifts one service by itself, at once: somebody is waiting.
+func (b *builder) take(m *move, needs []string) {
+	id := b.add(steady.Step{ID: m.Service + "/shift", Kind: steady.StepShift, Needs: needs, Routes: []steady.Route{b.routeTo(m, m.To, m.fresh)}})
+	b.last = append(b.last, id)
+	b.watch(m, 1, id)
+}
+
+func (b *builder) watch(m *move, stage int, shift string) {
+	if d := m.spec().Update.Monitor; d > 0 && m.Strategy != steady.StrategyJob {
+		b.last = append(b.last, b.add(steady.Step{ID: fmt.Sprintf("%s/watch/%d", m.Service, stage), Kind: steady.StepWatch,
+			Service: m.Service, Release: m.To, For: d, Needs: []string{shift}}))
+	}
+}
+
+// retire drains and stops old replicas; it gives the stops.
+func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
+	var stops []string
+	for _, r := range old {
+		if !r.Running() {
+			continue
+		}
+		after := needs
+		if len(m.spec().Ports) > 0 && r.Release > 0 {
+			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
+				Release: r.Release, Replica: r.Name, Needs: needs})}
+		}
+		stops = append(stops, b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
+			Release: r.Release, Replica: r.Name, Needs: after}))
+	}
+	return stops
+}
+
+func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {
+	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports}
+	if release == m.From && release != m.To {
+		if now, ok := b.route(m.Service); ok {
+			r.Ports = now.Ports
+		}
+	}
+	return r
+}

@@ -1,0 +1,202 @@
+package plan_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
+)
+
+// sim carries a plan out on a world of names: who runs, who is routed.
+type sim struct {
+	run    map[string]bool // container → runs
+	routes map[string]steady.Route
+	begun  map[string]bool
+}
+
+func newSim(in plan.Input) *sim {
+	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}}
+	for _, r := range in.Observed.Replicas {
+		s.run[r.Name] = r.Running()
+	}
+	for _, r := range in.Routes {
+		s.routes[r.Service] = r
+	}
+	return s
+}
+
+// play takes the steps in a random order that respects their needs, and dies
+// before the n-th; below zero it takes all.
+func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
+	done := map[string]bool{}
+	known := map[string]bool{}
+	for _, st := range p.Steps {
+		known[st.ID] = true
+	}
+	for taken := 0; len(done) < len(p.Steps); taken++ {
+		var ready []steady.Step
+		for _, st := range p.Steps {
+			open := !done[st.ID] && !slices.ContainsFunc(st.Needs, func(id string) bool { return known[id] && !done[id] })
+			if open {
+				ready = append(ready, st)
+			}
+		}
+		if len(ready) == 0 {
+			t.Fatalf("the plan is stuck:\n%s", p)
+		}
+		st := rapid.SampledFrom(ready).Draw(t, "next")
+		s.begun[st.ID] = true
+		if taken == n {
+			return
+		}
+		s.take(t, st)
+		done[st.ID] = true
+	}
+}
+
+func (s *sim) take(t *rapid.T, st steady.Step) {
+	switch st.Kind {
+	case steady.StepCreate:
+		s.run[st.Replica] = s.run[st.Replica]
+	case steady.StepStart:
+		if _, ok := s.run[st.Replica]; !ok {
+			t.Fatalf("%s starts what is not there", st.ID)
+		}
+		s.run[st.Replica] = true
+	case steady.StepProbe, steady.StepAlias:
+		if !s.run[st.Replica] {
+			t.Fatalf("%s: it does not run", st.ID)
+		}
+	case steady.StepStop:
+		s.stop(t, st)
+	case steady.StepRemove:
+		if s.run[st.Replica] {
+			t.Fatalf("%s removes what runs", st.ID)
+		}
+		delete(s.run, st.Replica)
+	case steady.StepShift:
+		for _, r := range st.Routes {
+			s.shift(t, st, r)
+		}
+	}
+}
+
+func (s *sim) stop(t *rapid.T, st steady.Step) {
+	if slices.Contains(s.routes[st.Service].Replicas, st.Replica) && len(s.routes[st.Service].Ports) > 0 {
+		t.Fatalf("%s stops a replica that takes traffic", st.ID)
+	}
+	if _, ok := s.run[st.Replica]; ok {
+		s.run[st.Replica] = false
+	}
+}
+
+func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
+	for _, name := range r.Replicas {
+		if !s.run[name] {
+			t.Fatalf("%s routes to %s, which does not run", st.ID, name)
+		}
+	}
+	if r.Gone {
+		delete(s.routes, r.Service)
+		return
+	}
+	s.routes[r.Service] = r
+}
+
+// anyWorld draws a project of up to four services, each new, deployed before, or
+// made by Compose, in any shape the plans tell apart.
+func anyWorld(t *rapid.T) plan.Input {
+	w := new(world)
+	n := rapid.IntRange(1, 4).Draw(t, "services")
+	for i := range n {
+		name := fmt.Sprintf("s%d", i)
+		cs := []change{replicas(rapid.IntRange(1, 3).Draw(t, "replicas")), parallel(rapid.IntRange(0, 2).Draw(t, "parallelism"))}
+		if rapid.Bool().Draw(t, "published") {
+			cs = append(cs, port(uint16(8000+i)))
+		}
+		if rapid.Bool().Draw(t, "writes") {
+			cs = append(cs, writes("data"))
+		}
+		cs = append(cs, order(rapid.SampledFrom([]string{"", steady.StartFirst, steady.StopFirst}).Draw(t, "order")))
+		if rapid.Bool().Draw(t, "watched") {
+			cs = append(cs, monitor(time.Second))
+		}
+		if i > 0 && rapid.Bool().Draw(t, "depends") {
+			cs = append(cs, needs(fmt.Sprintf("s%d", i-1)))
+		}
+		w.wants(name, cs...)
+		switch rapid.IntRange(0, 2).Draw(t, "before") {
+		case 0:
+			cs = append(cs, replicas(rapid.IntRange(1, 3).Draw(t, "old replicas")))
+			w.has(name, cs...)
+		case 1:
+			foreign := steady.Replica{Name: "shop-" + name + "-1", Service: name, State: steady.StateRunning}
+			foreign.Published = w.in.Targets[i].Release.Spec.Ports
+			w.in.Observed.Replicas = append(w.in.Observed.Replicas, foreign)
+		}
+	}
+	return w.in
+}
+
+func TestPlan_EndsWithExactlyTheNewRelease(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyWorld(t)
+		p, err := plan.Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSim(in)
+		s.play(t, p, -1)
+		var want []string
+		for _, tg := range in.Targets {
+			for n := range tg.Release.Spec.Replicas {
+				want = append(want, tg.Release.ReplicaName(n+1))
+			}
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(maps.Keys(s.run)); !slices.Equal(got, want) {
+			t.Fatalf("containers %v, want %v\n%s", got, want, p)
+		}
+		for _, tg := range in.Targets {
+			if r := s.routes[tg.Release.Service]; r.Release != 2 || len(r.Replicas) != tg.Release.Spec.Replicas {
+				t.Fatalf("route %+v: want all replicas of release 2\n%s", r, p)
+			}
+		}
+	})
+}
+
+func TestUndo_FromAnyStepTheOldReleaseServesAndNothingIsLeft(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyWorld(t)
+		p, err := plan.Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reversible := slices.IndexFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepRemove })
+		if reversible < 0 {
+			reversible = len(p.Steps)
+		}
+		s := newSim(in)
+		before, routes := maps.Clone(s.run), maps.Clone(s.routes)
+		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
+		back := plan.Undo(p, s.begun)
+		s.play(t, back, -1)
+		if !maps.Equal(s.run, before) {
+			t.Fatalf("containers %v, want %v\nplan:\n%sundo:\n%s", s.run, before, p, back)
+		}
+		for service, r := range routes {
+			if !slices.Equal(s.routes[service].Replicas, r.Replicas) || s.routes[service].Release != r.Release {
+				t.Fatalf("route of %s is %+v, want %+v\nplan:\n%sundo:\n%s", service, s.routes[service], r, p, back)
+			}
+		}
+		if len(s.routes) != len(routes) {
+			t.Fatalf("routes %v, want %v", s.routes, routes)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// batch is how many new replicas stand after the k-th batch, counted from 1.
+func (m *move) batch(k int) int {
+	p := m.spec().Update.Parallelism
+	if p <= 0 || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
+		return len(m.fresh)
+	}
+	return min(k*p, len(m.fresh))
+}
+
+func (m *move) final(k int) bool { return m.batch(k) == len(m.fresh) }
+
+// shifts lays out the common shift of all that stand beside their old ones, and
+// behind it, service by service, the batches that are still to come.
+func (b *builder) shifts() {
+	needs := append(b.barrier(), b.last...)
+	var routes []steady.Route
+	for _, m := range b.moves {
+		switch {
+		case m.Strategy == steady.StrategyJob:
+			routes = append(routes, b.routeTo(m, m.To, m.fresh))
+		case m.beside():
+			routes = append(routes, b.routeTo(m, m.To, b.mixed(m, 1)))
+		}
+	}
+	if len(routes) > 0 {
+		id := b.add(steady.Step{ID: "shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
+		b.last = append(b.last, id)
+		for _, m := range b.moves {
+			if m.beside() {
+				b.watch(m, 1, id)
+			}
+		}
+	}
+	for _, m := range b.moves {
+		if m.beside() {
+			b.batches(m, slices.Clone(b.last))
+		}
+	}
+}
+
+// batches retires the old ones that the first batch replaced, then brings and
+// shifts batch after batch.
+func (b *builder) batches(m *move, needs []string) {
+	stops := b.retire(m, b.leaving(m, 1), needs)
+	for k := 2; !m.final(k - 1); k++ {
+		after := stops
+		if len(after) == 0 {
+			after = needs
+		}
+		if d := m.spec().Update.Delay; d > 0 {
+			after = []string{b.add(steady.Step{ID: fmt.Sprintf("%s/delay/%d", m.Service, k), Kind: steady.StepDelay, Service: m.Service, For: d, Needs: after})}
+		}
+		ready := b.bring(m, m.batch(k-1), m.batch(k), after)
+		id := b.add(steady.Step{ID: fmt.Sprintf("%s/shift/%d", m.Service, k), Kind: steady.StepShift, Needs: ready,
+			Routes: []steady.Route{b.routeTo(m, m.To, b.mixed(m, k))}})
+		b.last = append(b.last, id)
+		needs = []string{id}
+		if m.spec().Update.Monitor > 0 {
+			b.watch(m, k, id)
+			needs = []string{b.last[len(b.last)-1]}
+		}
+		stops = b.retire(m, b.leaving(m, k), needs)
+	}
+}
+
+// staying lists the old replicas that still take traffic after the k-th batch.
+func (b *builder) staying(m *move, k int) []steady.Replica {
+	now, _ := b.route(m.Service)
+	routed := slices.DeleteFunc(slices.Clone(m.old), func(r steady.Replica) bool { return !slices.Contains(now.Replicas, r.Name) })
+	if m.final(k) {
+		return nil
+	}
+	return routed[min(len(routed), m.batch(k)):]
+}
+
+// leaving lists the old replicas whose time ends with the k-th batch.
+func (b *builder) leaving(m *move, k int) []steady.Replica {
+	before := m.old
+	if k > 1 {
+		before = b.staying(m, k-1)
+	}
+	stay := b.staying(m, k)
+	return slices.DeleteFunc(slices.Clone(before), func(r steady.Replica) bool {
+		return slices.ContainsFunc(stay, func(s steady.Replica) bool { return s.Name == r.Name })
+	})
+}
+
+// mixed names all replicas that take traffic after the k-th batch.
+func (b *builder) mixed(m *move, k int) []string {
+	out := slices.Clone(m.fresh[:m.batch(k)])
+	for _, r := range b.staying(m, k) {
+		out = append(out, r.Name)
+	}
+	return out
+}
+
+// removes ends the plan: until here all could be undone.
+func (b *builder) removes() {
+	var all []string
+	for _, s := range b.plan.Steps {
+		switch s.Kind {
+		case steady.StepShift, steady.StepWatch, steady.StepStop:
+			all = append(all, s.ID)
+		}
+	}
+	needs := b.leaves(all)
+	for _, m := range b.moves {
+		for _, r := range m.old {
+			b.add(steady.Step{ID: m.Service + "/remove/" + r.Name, Kind: steady.StepRemove, Service: m.Service, Release: r.Release,
+				Replica: r.Name, Needs: needs})
+		}
+	}
+}

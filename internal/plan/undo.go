@@ -1,0 +1,177 @@
+package plan
+
+import (
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// CauseServed is the cause of an undo's shift when the new release may have
+// answered somebody.
+const CauseServed = "the new release had taken traffic"
+
+// Undo plans the way back from a plan that was left half-way: begun are the IDs
+// of its steps that were begun. Traffic goes back first wherever the old
+// replicas still run; then the new ones go. It never removes an old replica.
+func Undo(p steady.Plan, begun map[string]bool) steady.Plan {
+	u := undoer{was: p, begun: begun, plan: steady.Plan{Project: p.Project, Services: p.Services, Before: p.Before}}
+	var back []steady.Route
+	var needs []string
+	for _, s := range p.Services {
+		if r, ok := u.back(s.Service); ok {
+			back = append(back, r)
+		}
+		needs = append(needs, u.revive(s)...)
+	}
+	if len(back) > 0 {
+		needs = []string{u.add(steady.Step{ID: "undo/shift", Kind: steady.StepShift, Routes: back, Needs: needs, Cause: u.cause()})}
+	}
+	for _, s := range p.Services {
+		u.discard(s, needs)
+	}
+	if len(p.Before) == 0 && u.prepared() { // nothing served before: leave no networks behind
+		u.add(steady.Step{ID: "undo/clean", Kind: steady.StepClean, Needs: ids(u.plan.Steps)})
+	}
+	return u.plan
+}
+
+type undoer struct {
+	was   steady.Plan
+	begun map[string]bool
+	plan  steady.Plan
+}
+
+func (u *undoer) add(s steady.Step) string {
+	u.plan.Steps = append(u.plan.Steps, s)
+	return s.ID
+}
+
+// steps lists the begun steps of one kind for one service.
+func (u *undoer) steps(kind, service string) []steady.Step {
+	var out []steady.Step
+	for _, s := range u.was.Steps {
+		if s.Kind == kind && s.Service == service && u.begun[s.ID] {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (u *undoer) before(service string) (steady.Route, bool) {
+	i := slices.IndexFunc(u.was.Before, func(r steady.Route) bool { return r.Service == service })
+	if i < 0 {
+		return steady.Route{}, false
+	}
+	return u.was.Before[i], true
+}
+
+// cause says whether a visitor may have seen the new release.
+func (u *undoer) cause() string {
+	for _, s := range u.was.Steps {
+		if s.Kind == steady.StepShift && u.begun[s.ID] && slices.ContainsFunc(s.Routes, func(r steady.Route) bool { return len(r.Replicas) > 0 }) {
+			return CauseServed
+		}
+	}
+	return "the old release had been withdrawn"
+}
+
+func (u *undoer) prepared() bool {
+	return slices.ContainsFunc(u.was.Steps, func(s steady.Step) bool { return s.Kind == steady.StepPrepare && u.begun[s.ID] })
+}
+
+// back is the route to go back to, if one of the service was shifted.
+func (u *undoer) back(service string) (steady.Route, bool) {
+	for _, s := range u.was.Steps {
+		if s.Kind != steady.StepShift || !u.begun[s.ID] {
+			continue
+		}
+		i := slices.IndexFunc(s.Routes, func(r steady.Route) bool { return r.Service == service })
+		if i < 0 {
+			continue
+		}
+		if r, ok := u.before(service); ok {
+			return r, true
+		}
+		r := s.Routes[i]
+		return steady.Route{Project: r.Project, Service: r.Service, Ports: r.Ports, Gone: true}, true
+	}
+	return steady.Route{}, false
+}
+
+// revive starts the old replicas that were stopped already, after the new ones
+// where both must not run at once; it gives the steps to wait for.
+func (u *undoer) revive(s steady.ServicePlan) []string {
+	stopped := u.steps(steady.StepStop, s.Service)
+	if len(stopped) == 0 {
+		return nil
+	}
+	var needs []string
+	if s.Strategy == steady.StrategyStopFirst {
+		needs = u.clear(s)
+	}
+	if s.Strategy == steady.StrategyAdopt {
+		if r, ok := u.back(s.Service); ok { // our listener must free the port first
+			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
+		}
+	}
+	var ready []string
+	for _, c := range stopped {
+		id := u.add(steady.Step{ID: "undo/" + s.Service + "/start/" + c.Replica, Kind: steady.StepStart, Service: s.Service,
+			Release: c.Release, Replica: c.Replica, Needs: needs, Cause: "it was stopped already"})
+		if c.Release > 0 {
+			id = u.add(steady.Step{ID: "undo/" + s.Service + "/probe/" + c.Replica, Kind: steady.StepProbe, Service: s.Service,
+				Release: c.Release, Replica: c.Replica, Needs: []string{id}})
+		}
+		ready = append(ready, id)
+	}
+	return ready
+}
+
+// clear makes room for the old replicas of a service that cannot run twice: no
+// more traffic to the new ones, drain, stop.
+func (u *undoer) clear(s steady.ServicePlan) []string {
+	var withdrawn, stops []string
+	if r, ok := u.back(s.Service); ok {
+		r.Replicas = nil
+		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
+	}
+	for _, c := range u.steps(steady.StepStart, s.Service) {
+		stops = append(stops, u.add(steady.Step{ID: "undo/" + s.Service + "/stop/" + c.Replica, Kind: steady.StepStop,
+			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: u.drain(c, withdrawn)}))
+	}
+	return stops
+}
+
+// drain drains one new replica once nobody routes to it.
+func (u *undoer) drain(c steady.Step, withdrawn []string) []string {
+	if len(withdrawn) == 0 {
+		return nil
+	}
+	return []string{u.add(steady.Step{ID: "undo/" + c.Service + "/drain/" + c.Replica, Kind: steady.StepDrain,
+		Service: c.Service, Release: c.Release, Replica: c.Replica, Needs: withdrawn})}
+}
+
+// discard drains, stops and removes the new replicas.
+func (u *undoer) discard(s steady.ServicePlan, needs []string) {
+	_, shifted := u.back(s.Service)
+	for _, c := range u.steps(steady.StepCreate, s.Service) {
+		after := needs
+		stop := "undo/" + s.Service + "/stop/" + c.Replica
+		if !slices.ContainsFunc(u.plan.Steps, func(x steady.Step) bool { return x.ID == stop }) {
+			if shifted {
+				after = u.drain(c, needs)
+			}
+			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: after})
+		}
+		u.add(steady.Step{ID: "undo/" + s.Service + "/remove/" + c.Replica, Kind: steady.StepRemove, Service: s.Service,
+			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop)})
+	}
+}
+
+func ids(steps []steady.Step) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.ID)
+	}
+	return out
+}

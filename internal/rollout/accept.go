@@ -1,0 +1,107 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
+)
+
+// Request asks for a rollout.
+type Request struct {
+	Kind    string
+	Project string
+	Targets []plan.Target // releases with Number 0 are new ones; empty for KindDown
+	Volumes bool          // KindDown: the volumes too
+	Options steady.Options
+}
+
+func (q Request) services() []string {
+	var out []string
+	for _, t := range q.Targets {
+		out = append(out, t.Release.Service)
+	}
+	return out
+}
+
+// Accept takes the leases, writes the rollout down and starts its worker. Errors:
+// steady.ErrBusy when another rollout has one of the services.
+func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) {
+	r := &run{engine: e, request: q, Rollout: steady.Rollout{
+		Project: q.Project, Kind: q.Kind, Services: q.services(), State: steady.RolloutRunning, Who: q.Options.Who, Started: time.Now().UTC(),
+	}}
+	if err := e.lease(ctx, r); err != nil {
+		return steady.Rollout{}, err
+	}
+	if err := e.write(ctx, r); err != nil {
+		e.release(r)
+		return steady.Rollout{}, err
+	}
+	taken := r.Rollout
+	e.spawn(r, r.work)
+	return taken, nil
+}
+
+// write numbers the releases that the rollout will make and journals them.
+func (e *Engine) write(ctx context.Context, r *run) error {
+	in, err := e.input(ctx, r.request)
+	if err != nil {
+		return err
+	}
+	changed, err := plan.Changed(in)
+	if err != nil {
+		return err
+	}
+	var made []steady.Release
+	for _, t := range r.request.Targets {
+		if t.Release.Number == 0 && changed[t.Release.Service] {
+			made = append(made, t.Release)
+		}
+	}
+	if err := e.Journal.Accept(ctx, &r.Rollout, made); err != nil {
+		return fmt.Errorf("accept rollout: %w", err)
+	}
+	for i, t := range r.request.Targets {
+		j := slices.IndexFunc(made, func(m steady.Release) bool { return t.Release.Number == 0 && m.Service == t.Release.Service })
+		if j >= 0 {
+			r.request.Targets[i].Release = made[j]
+		}
+	}
+	return r.emit(ctx, steady.Event{Kind: steady.EventAccepted})
+}
+
+// Plan says what a request would do, and does nothing.
+func (e *Engine) Plan(ctx context.Context, q Request) (steady.Plan, error) {
+	in, err := e.input(ctx, q)
+	if err != nil {
+		return steady.Plan{}, err
+	}
+	if q.Kind == steady.KindDown {
+		return plan.Down(in, q.Volumes), nil
+	}
+	return plan.Build(in)
+}
+
+// input gathers what a plan follows from, once.
+func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
+	var refs []string
+	for _, t := range q.Targets {
+		refs = append(refs, t.Release.Spec.Image)
+	}
+	seen, err := e.Runtime.Observe(ctx, q.Project, refs)
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("observe %s: %w", q.Project, err)
+	}
+	serving, err := e.Journal.Serving(ctx, q.Project)
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("read serving releases: %w", err)
+	}
+	routes, err := e.Router.Routes(ctx, q.Project)
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("read routes: %w", err)
+	}
+	return plan.Input{Project: q.Project, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Options: q.Options}, nil
+}

@@ -1,0 +1,99 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// lease takes all services of the run, or none. It waits as long as the caller
+// allows.
+func (e *Engine) lease(ctx context.Context, r *run) error {
+	var late <-chan time.Time
+	if wait := r.request.Options.WaitLock; wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		late = t.C
+	} else {
+		now := make(chan time.Time)
+		close(now)
+		late = now
+	}
+	for {
+		holder, freed := e.tryLease(r)
+		if holder == nil {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late:
+			return holder.busy()
+		}
+	}
+}
+
+func (e *Engine) tryLease(r *run) (holder *run, freed <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.base == nil || e.base.Err() != nil {
+		return r, e.freed
+	}
+	for _, k := range r.keys() {
+		if h := e.leases[k]; h != nil {
+			return h, e.freed
+		}
+	}
+	for _, h := range e.leases { // a project that goes takes everything
+		if h.Project == r.Project && (r.Kind == steady.KindDown || h.Kind == steady.KindDown) {
+			return h, e.freed
+		}
+	}
+	for _, k := range r.keys() {
+		e.leases[k] = r
+	}
+	return nil, nil
+}
+
+func (e *Engine) release(r *run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, k := range r.keys() {
+		if e.leases[k] == r {
+			delete(e.leases, k)
+		}
+	}
+	delete(e.runs, r.ID)
+	close(e.freed)
+	e.freed = make(chan struct{})
+}
+
+// keys are what the run leases: its services, and for a project that goes the
+// project as such.
+func (r *run) keys() []string {
+	if r.Kind == steady.KindDown {
+		return []string{r.Project + "/"}
+	}
+	var out []string
+	for _, s := range r.Services {
+		out = append(out, r.Project+"/"+s)
+	}
+	return out
+}
+
+// busy tells who has the lease and how far it is.
+func (r *run) busy() error {
+	if r.ID == 0 {
+		return steady.ErrBusy.With("the daemon is starting or stopping", "try again in a moment")
+	}
+	step := "the plan"
+	if s := r.step.Load(); s != nil {
+		step = *s
+	}
+	return steady.ErrBusy.With(
+		fmt.Sprintf("rollout %d of %s by %s runs since %s, at step %s", r.ID, r.Project, r.Who, time.Since(r.Started).Round(time.Second), step),
+		fmt.Sprintf("steady watch %d, or --wait-lock 5m to wait for it, or steady abort to end it", r.ID))
+}

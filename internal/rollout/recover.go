@@ -1,0 +1,72 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
+)
+
+// recover takes up what a crash left: past the commit point it goes on, before
+// it goes back.
+func (e *Engine) recover(ctx context.Context) error {
+	left, err := e.Journal.Unfinished(ctx)
+	if err != nil {
+		return fmt.Errorf("list unfinished rollouts: %w", err)
+	}
+	for _, was := range left {
+		r := &run{engine: e, Rollout: was, drained: map[string]steady.Drained{}, request: Request{Kind: was.Kind, Project: was.Project}}
+		p, begun, done, err := e.Journal.Progress(ctx, was.ID)
+		if err != nil {
+			return fmt.Errorf("read rollout %d: %w", was.ID, err)
+		}
+		if holder, _ := e.tryLease(r); holder != nil {
+			return fmt.Errorf("rollout %d was left unfinished beside rollout %d", was.ID, holder.ID)
+		}
+		e.Log.Info("rollout taken up again", "project", was.Project, "rollout", was.ID, "state", was.State)
+		e.spawn(r, func(ctx context.Context) { r.takeUp(ctx, p, begun, done) })
+	}
+	return nil
+}
+
+// takeUp goes on with a rollout whose daemon died.
+func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
+	r.plan, r.seen = p, begun
+	r.start = r.traffic(ctx)
+	cause := error(steady.ErrInternal.With("the daemon was stopped in the middle of the rollout", "steady deploy again"))
+	switch {
+	case r.State == steady.RolloutUndoing:
+		if r.Error != nil {
+			cause = r.Error
+		}
+		if !undoing(p) { // died between saying so and planning it
+			p = plan.Undo(p, begun)
+		}
+		r.takeBack(context.WithoutCancel(ctx), p, done, cause)
+	case r.Kind == steady.KindDown && len(p.Steps) > 0, shifted(p, begun):
+		r.finish(ctx, r.carry(ctx, p, done))
+	default:
+		r.finish(ctx, cause)
+	}
+}
+
+func undoing(p steady.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return strings.HasPrefix(s.ID, "undo/") })
+}
+
+// shifted says whether a new release was about to take traffic: from there on
+// either answer is right, and going on is the shorter way. A withdrawal alone is
+// no shift.
+func shifted(p steady.Plan, begun map[string]bool) bool {
+	return slices.ContainsFunc(p.Steps, func(s steady.Step) bool {
+		return s.Kind == steady.StepShift && begun[s.ID] && slices.ContainsFunc(s.Routes, func(t steady.Route) bool { return len(t.Replicas) > 0 })
+	})
+}
+
+// Suspended says whether err means that the engine stopped, not that the rollout
+// failed.
+func Suspended(err error) bool { return errors.Is(err, errSuspended) }

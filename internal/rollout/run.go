@@ -1,0 +1,214 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
+)
+
+// errSuspended ends a worker whose engine stops: nothing is undone, the next Run
+// goes on.
+var errSuspended = errors.New("suspended")
+
+// run is one rollout under way.
+type run struct {
+	steady.Rollout
+	engine  *Engine
+	request Request
+	cancel  context.CancelCauseFunc
+	past    bool // past the point of no return; under Engine.mu
+	step    atomic.Pointer[string]
+
+	plan    steady.Plan
+	targets map[string]steady.Release // by service, with their images
+	start   steady.Traffic
+
+	mu      sync.Mutex
+	drained map[string]steady.Drained
+	seen    map[string]bool // steps begun
+}
+
+// work takes the rollout from its acceptance to its end.
+func (r *run) work(ctx context.Context) {
+	r.drained = map[string]steady.Drained{}
+	r.start = r.traffic(ctx)
+	err := r.prepare(ctx)
+	if err == nil {
+		err = r.carry(ctx, r.plan, nil)
+	}
+	r.finish(ctx, err)
+}
+
+// prepare brings the images, then plans: only then is it known what changes.
+func (r *run) prepare(ctx context.Context) error {
+	if r.Kind == steady.KindDown {
+		in, err := r.engine.input(ctx, r.request)
+		if err != nil {
+			return err
+		}
+		return r.decided(ctx, plan.Down(in, r.request.Volumes))
+	}
+	if err := r.images(ctx); err != nil {
+		return err
+	}
+	in, err := r.engine.input(ctx, r.request)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Build(in)
+	if err != nil {
+		return err
+	}
+	if err := r.decided(ctx, p); err != nil {
+		return err
+	}
+	return r.portsFree(ctx)
+}
+
+// images carries out the pull and build steps of a first plan and notes what
+// every target resolved to.
+func (r *run) images(ctx context.Context) error {
+	in, err := r.engine.input(ctx, r.request)
+	if err != nil {
+		return err
+	}
+	first, err := plan.Build(in)
+	if err != nil {
+		return err
+	}
+	r.learn()
+	var bring []steady.Step
+	for _, s := range first.Steps {
+		if s.Kind == steady.StepPull || s.Kind == steady.StepBuild {
+			bring = append(bring, s)
+		}
+	}
+	if len(bring) > 0 {
+		if err := r.carry(ctx, steady.Plan{Project: r.Project, Steps: bring}, nil); err != nil {
+			return err
+		}
+	}
+	return r.resolve(ctx, in.Observed)
+}
+
+// resolve completes every target with the image that is there now.
+func (r *run) resolve(ctx context.Context, seen steady.Observed) error {
+	for i := range r.request.Targets {
+		t := &r.request.Targets[i].Release
+		r.mu.Lock()
+		img := r.targets[t.Service].Image
+		r.mu.Unlock()
+		if img.ID == "" {
+			img = seen.Images[t.Spec.Image]
+		}
+		if t.Image.ID != "" || img.ID == "" {
+			continue
+		}
+		t.Image = img
+		if t.Number == 0 {
+			continue
+		}
+		if err := r.engine.Journal.Image(ctx, r.Project, t.Service, t.Number, img); err != nil {
+			return err
+		}
+	}
+	r.learn()
+	return nil
+}
+
+// learn indexes the targets by service.
+func (r *run) learn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.targets = map[string]steady.Release{}
+	for _, t := range r.request.Targets {
+		r.targets[t.Release.Service] = t.Release
+	}
+}
+
+// decided stores the plan in force and shows it.
+func (r *run) decided(ctx context.Context, p steady.Plan) error {
+	r.plan = p
+	if err := r.engine.Journal.Planned(ctx, r.ID, p); err != nil {
+		return err
+	}
+	return r.emit(ctx, steady.Event{Kind: steady.EventPlanned, Plan: &p})
+}
+
+// portsFree asks early what would else fail at the shift: can we listen there?
+// A port that an old container of the service publishes frees itself on the way.
+func (r *run) portsFree(ctx context.Context) error {
+	var routes []steady.Route
+	for _, s := range r.plan.Steps {
+		for _, route := range s.Routes {
+			p, _ := r.plan.Of(route.Service)
+			if p.Strategy != steady.StrategyAdopt {
+				routes = append(routes, route)
+			}
+		}
+	}
+	if len(routes) == 0 {
+		return nil
+	}
+	return r.engine.Router.Free(ctx, routes)
+}
+
+// finish undoes what failed and writes the end down.
+func (r *run) finish(ctx context.Context, err error) {
+	if errors.Is(err, errSuspended) || r.engine.base.Err() != nil && err != nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err == nil {
+		r.end(ctx, r.done(), nil)
+		return
+	}
+	r.engine.Log.Warn("rollout failed", "project", r.Project, "rollout", r.ID, "err", err)
+	r.undo(ctx, err)
+}
+
+func (r *run) done() string {
+	if r.plan.Changes() {
+		return steady.RolloutDone
+	}
+	return steady.RolloutUnchanged
+}
+
+// end stores the final state, then says it.
+func (r *run) end(ctx context.Context, state string, cause error) {
+	receipt := r.receipt(ctx)
+	r.engine.mu.Lock()
+	r.State, r.Ended, r.Error = state, time.Now().UTC(), r.explain(cause)
+	receipt.Took = r.Ended.Sub(r.Started)
+	r.Receipt = receipt
+	r.engine.mu.Unlock()
+	kind := steady.EventFailed
+	if state == steady.RolloutDone || state == steady.RolloutUnchanged {
+		kind = steady.EventDone
+	}
+	if err := r.engine.Journal.Update(ctx, r.Rollout); err != nil {
+		r.engine.Log.Error("store the end of a rollout", "rollout", r.ID, "err", err)
+	}
+	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: r.Receipt, Error: r.Error, Took: r.Ended.Sub(r.Started)})
+	if err != nil {
+		r.engine.Log.Error("store the last event of a rollout", "rollout", r.ID, "err", err)
+	}
+}
+
+// explain adds to an error which release still serves.
+func (r *run) explain(err error) *steady.Error {
+	e := steady.AsError(err)
+	if e == nil {
+		return nil
+	}
+	c := *e
+	if s, ok := r.plan.Of(c.Service); ok && c.Serving == 0 {
+		c.Release, c.Serving = s.To, s.From
+	}
+	return &c
+}

@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
+)
+
+// undo takes the rollout back after cause, or leaves it as it stands where the
+// file says pause.
+func (r *run) undo(ctx context.Context, cause error) {
+	begun, err := r.begun(ctx)
+	if err != nil {
+		r.end(ctx, steady.RolloutFailed, errors.Join(cause, err))
+		return
+	}
+	if r.Kind == steady.KindDown {
+		r.end(ctx, steady.RolloutFailed, cause)
+		return
+	}
+	if r.pauses(cause, begun) {
+		r.end(ctx, steady.RolloutPaused, cause)
+		return
+	}
+	r.engine.mu.Lock()
+	r.State, r.Error = steady.RolloutUndoing, r.explain(cause)
+	r.engine.mu.Unlock()
+	err = errors.Join(
+		r.engine.Journal.Update(ctx, r.Rollout),
+		r.emit(ctx, steady.Event{Kind: steady.EventUndo, Error: r.Error}))
+	if err != nil { // the store is full, say: containers must be put right all the same
+		r.engine.Log.Error("journal the undo", "rollout", r.ID, "err", err)
+	}
+	back := plan.Undo(r.plan, begun)
+	if err := r.engine.Journal.Planned(ctx, r.ID, back); err != nil {
+		r.engine.Log.Error("journal the way back", "rollout", r.ID, "err", err)
+	}
+	r.takeBack(ctx, back, begun, cause)
+}
+
+// takeBack carries the way back out; the forward plan stays r.plan, for the
+// receipt and the final words.
+func (r *run) takeBack(ctx context.Context, back steady.Plan, done map[string]bool, cause error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(r.engine.base, func() { cancel(errSuspended) })
+	defer stop()
+	err := r.carry(ctx, back, done)
+	if errors.Is(err, errSuspended) {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		r.end(ctx, steady.RolloutFailed, errors.Join(cause, fmt.Errorf("undo: %w", err)))
+		return
+	}
+	r.end(ctx, stateAfterUndo(back, cause), cause)
+}
+
+// stateAfterUndo tells what a person must know: was the new release seen?
+func stateAfterUndo(back steady.Plan, cause error) string {
+	served := slices.ContainsFunc(back.Steps, func(s steady.Step) bool { return s.Cause == plan.CauseServed })
+	switch {
+	case errors.Is(cause, steady.ErrAborted):
+		return steady.RolloutAborted
+	case served:
+		return steady.RolloutRolledBack
+	}
+	return steady.RolloutFailed
+}
+
+// begun lists the steps begun so far. Where the journal cannot be read, what is
+// remembered must do.
+func (r *run) begun(ctx context.Context) (map[string]bool, error) {
+	_, begun, _, err := r.engine.Journal.Progress(ctx, r.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		return r.seen, nil
+	}
+	for id := range r.seen {
+		begun[id] = true
+	}
+	return begun, nil
+}
+
+// pauses says whether the failed service's failure_action keeps the rollout as it
+// stands. Before its first shift nothing is ever kept.
+func (r *run) pauses(cause error, begun map[string]bool) bool {
+	s, ok := r.plan.Of(steady.AsError(cause).Service)
+	if !ok || s.OnFail == steady.Rollback || errors.Is(cause, steady.ErrAborted) {
+		return false
+	}
+	return slices.ContainsFunc(r.plan.Steps, func(st steady.Step) bool {
+		return st.Kind == steady.StepShift && begun[st.ID] && slices.ContainsFunc(st.Routes, func(t steady.Route) bool {
+			return t.Service == s.Service && t.Release == s.To
+		})
+	})
+}
