@@ -130,12 +130,16 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 // clear makes room for the old replicas of a service that cannot run twice: no
 // more traffic to the new ones, drain, stop.
 func (u *undoer) clear(s steady.ServicePlan) []string {
+	started := u.steps(steady.StepStart, s.Service)
+	if len(started) == 0 {
+		return nil
+	}
 	var withdrawn, stops []string
 	if r, ok := u.back(s.Service); ok {
 		r.Replicas = nil
 		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
 	}
-	for _, c := range u.steps(steady.StepStart, s.Service) {
+	for _, c := range started {
 		stops = append(stops, u.add(steady.Step{ID: "undo/" + s.Service + "/stop/" + c.Replica, Kind: steady.StepStop,
 			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: u.drain(c, withdrawn)}))
 	}
