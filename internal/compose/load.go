@@ -1,0 +1,127 @@
+// Package compose turns Compose files into specs. It reads files and the
+// environment it is given and nothing else: what Compose would ask of an Engine
+// is captured from Compose's own code against an Engine that is not there.
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"gesalpai.ch/steady"
+)
+
+// Options say which files are meant, in the words of Compose's own flags. The
+// zero value looks for a Compose file in the process's working directory and its
+// parents.
+type Options struct {
+	Files       []string // --file; empty: COMPOSE_FILE, else compose.yaml and its like, with its override
+	ProjectName string   // --project-name; empty: COMPOSE_PROJECT_NAME, else `name:`, else the directory's name
+	ProjectDir  string   // --project-directory; empty: the directory of the first file
+	Profiles    []string // --profile; empty: COMPOSE_PROFILES
+	EnvFiles    []string // --env-file; empty: COMPOSE_ENV_FILES, else .env beside the files
+	Services    []string // services that are enabled whatever their profiles say
+	Env         []string // the environment, as os.Environ gives it
+	WorkingDir  string   // where relative paths above start; empty: the process's own
+
+	// Hash gives the com.docker.compose.config-hash label of a service. nil, an
+	// error or an empty answer: what the Compose SDK says. See PluginHash.
+	Hash func(ctx context.Context, service string) (string, error)
+}
+
+// Project is what the files say, wholly resolved.
+type Project struct {
+	Name       string
+	WorkingDir string        // absolute
+	Files      []string      // absolute paths
+	Specs      []steady.Spec // enabled services; one stands behind all it depends on
+	Warnings   []string      // Compose's own, and what steady does not use
+}
+
+// Load reads the files and gives the project. What is wrong with them is
+// steady.ErrCompose in Compose's own words, with file and line where it has
+// them; what Compose knows and steady does not is steady.ErrUnsupported.
+func Load(ctx context.Context, o Options) (Project, error) {
+	warn, release := listen()
+	defer release()
+	o, err := o.absolute()
+	if err != nil {
+		return Project{}, err
+	}
+	model, err := read(ctx, o)
+	if err != nil {
+		return Project{}, refusal(err)
+	}
+	if err := supported(model); err != nil {
+		return Project{}, err
+	}
+	calls, err := capture(ctx, model)
+	if err != nil {
+		return Project{}, refusal(err)
+	}
+	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles}
+	for _, name := range order(model) {
+		spec, err := specOf(ctx, model, model.Services[name], calls, o.Hash)
+		if err != nil {
+			return Project{}, err
+		}
+		p.Specs = append(p.Specs, spec)
+	}
+	p.Warnings = append(warn(), unused(model)...)
+	return p, nil
+}
+
+// refusal gives a loading error its code and, where we know one, a hint.
+func refusal(err error) error {
+	var own *steady.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("load the Compose files: %w", err)
+	}
+	text := strings.TrimSpace(err.Error())
+	return steady.ErrCompose.With(text, hintFor(text))
+}
+
+func hintFor(text string) string {
+	switch {
+	case strings.Contains(text, "no configuration file provided"):
+		return "go to the directory of the Compose file, or name it: steady plan --file PATH"
+	case strings.Contains(text, "required variable"):
+		return "set it in the environment or in .env, or pass --env-file PATH"
+	case strings.Contains(text, "env file"), strings.Contains(text, ".env"):
+		return "create the file, or mark it `required: false`"
+	case strings.Contains(text, "non-string key"):
+		return `write the key in quotes: "8000"`
+	case strings.Contains(text, "no such file"):
+		return "see that the path is right; relative ones start at the Compose file's directory"
+	}
+	return "mend the file, then: steady plan"
+}
+
+// order lists the services so that each stands behind all it depends on, by name
+// where the files leave it open. Compose has refused cycles already.
+func order(model *types.Project) []string {
+	var out []string
+	seen := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		service, enabled := model.Services[name]
+		if seen[name] || !enabled {
+			return
+		}
+		seen[name] = true
+		for _, dep := range sortedKeys(service.DependsOn) {
+			visit(dep)
+		}
+		out = append(out, name)
+	}
+	for _, name := range sortedKeys(model.Services) {
+		visit(name)
+	}
+	return out
+}

@@ -1,0 +1,49 @@
+package compose
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"gesalpai.ch/steady"
+)
+
+// updateOf: the service's x-steady speaks first, then deploy.update_config, then
+// the project's x-steady. An empty Order leaves the choice to the plan.
+func updateOf(s types.ServiceConfig, own settings) steady.Update {
+	u := steady.Update{
+		Order:         setting(own, "strategy", ""),
+		FailureAction: steady.DefaultFailureAction,
+		Monitor:       setting(own, "monitor", steady.DefaultMonitor),
+	}
+	if s.Deploy == nil || s.Deploy.UpdateConfig == nil {
+		return u
+	}
+	c := s.Deploy.UpdateConfig
+	if c.Parallelism != nil {
+		u.Parallelism = int(*c.Parallelism)
+	}
+	u.Delay = time.Duration(c.Delay)
+	u.FailureAction = cmp.Or(c.FailureAction, u.FailureAction)
+	if _, ok := own.service["strategy"]; !ok {
+		u.Order = cmp.Or(c.Order, u.Order)
+	}
+	if _, ok := own.service["monitor"]; !ok {
+		u.Monitor = cmp.Or(time.Duration(c.Monitor), u.Monitor)
+	}
+	return u
+}
+
+func drainOf(own settings) steady.Drain {
+	return steady.Drain{
+		Requests: setting(own, "drain.requests", steady.DefaultDrainRequests),
+		Streams:  setting(own, "drain.streams", steady.DefaultDrainStreams),
+	}
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}

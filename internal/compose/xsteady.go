@@ -1,0 +1,253 @@
+package compose
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"gesalpai.ch/steady"
+)
+
+// Extension is the name of steady's own section, at the top of a Compose file for
+// all services or within one service.
+const Extension = "x-steady"
+
+// Forever is what "forever" means where a duration is asked: a hundred years,
+// which can still be added to any date.
+const Forever = 100 * 365 * 24 * time.Hour
+
+// Key is one setting of x-steady.
+type Key struct {
+	Name        string // dotted, "drain.requests"; {target} stands for a container port
+	Type        string // for people: duration, number, port, path, or the values allowed
+	Default     string
+	Doc         string
+	ServiceOnly bool // not allowed at the top of the file
+
+	parse func(any) (any, error)
+}
+
+// Keys is every setting of x-steady there is, in the order of the reference.
+func Keys() []Key {
+	orders := choice(steady.StartFirst, steady.StopFirst)
+	protocols := choice(steady.Auto, steady.HTTP, steady.TCP)
+	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeRunning)
+	return []Key{
+		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
+			Doc: "How the service is replaced. Overrides deploy.update_config.order."},
+		{Name: "order", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
+			Doc: "Another word for strategy."},
+		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String(), parse: duration,
+			Doc: "The watch window after a shift, in which a failure shifts back. Overrides deploy.update_config.monitor."},
+		{Name: "protocol", Type: "auto | http | tcp", Default: steady.Auto, parse: protocols,
+			Doc: "What the published ports carry. Overrides app_protocol."},
+		{Name: "ports.{target}.protocol", Type: "auto | http | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
+			Doc: "What one published port carries, by its port in the container, which YAML wants in quotes."},
+		{Name: "drain.requests", Type: "duration", Default: steady.DefaultDrainRequests.String(), parse: duration,
+			Doc: "How long requests in flight may take to end before the old replica is stopped."},
+		{Name: "drain.streams", Type: "duration", Default: steady.DefaultDrainStreams.String(), parse: duration,
+			Doc: "The same for WebSockets, event streams and TCP connections."},
+		{Name: "probe.kind", Type: "http | tcp | exec | docker | running", Default: "from the healthcheck, else from the ports", ServiceOnly: true, parse: kinds,
+			Doc: "How to learn that a replica can serve. exec runs the command of the healthcheck."},
+		{Name: "probe.path", Type: "path", Default: "from the healthcheck, else /", ServiceOnly: true, parse: path,
+			Doc: "What an HTTP probe asks for; set alone, it makes the probe an HTTP one."},
+		{Name: "probe.port", Type: "port", Default: "from the healthcheck, else the first published", ServiceOnly: true, parse: port,
+			Doc: "The port in the container that is asked."},
+		{Name: "probe.interval", Type: "duration", Default: steady.DefaultProbeInterval.String() + ", exec " + steady.DefaultExecInterval.String(), parse: duration,
+			Doc: "The pause between two questions."},
+		{Name: "probe.timeout", Type: "duration", Default: "the healthcheck's, else " + steady.DefaultProbeTimeout.String(), parse: duration,
+			Doc: "How long one answer may take."},
+		{Name: "probe.rise", Type: "number", Default: strconv.Itoa(steady.DefaultProbeRise), parse: count,
+			Doc: "How many good answers in a row make a replica ready."},
+		{Name: "probe.deadline", Type: "duration", Default: "start_period + retries × (interval + timeout), without a healthcheck " + steady.DefaultProbeDeadline.String(), parse: duration,
+			Doc: "How long a replica may take from its start to readiness before the rollout fails."},
+		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
+			Doc: "How long a replica that cannot be asked must stay up."},
+	}
+}
+
+// settings are the values of x-steady by dotted key, parsed.
+type settings struct {
+	service map[string]any
+	project map[string]any
+	targets []string // container ports named under ports
+}
+
+// setting is the service's value, else the project's, else the fallback.
+func setting[T any](s settings, key string, fallback T) T {
+	if v, ok := s.service[key].(T); ok {
+		return v
+	}
+	if v, ok := s.project[key].(T); ok {
+		return v
+	}
+	return fallback
+}
+
+// settingsOf parses the sections that concern a service.
+func settingsOf(model *types.Project, s types.ServiceConfig) (settings, error) {
+	top := section{files: model.ComposeFiles, path: []string{Extension}, top: true}
+	project, err := top.parse(model.Extensions[Extension])
+	if err != nil {
+		return settings{}, err
+	}
+	within := section{files: model.ComposeFiles, path: []string{"services", s.Name, Extension}}
+	service, err := within.parse(s.Extensions[Extension])
+	if err != nil {
+		return settings{}, err
+	}
+	out := settings{service: service, project: project}
+	for _, key := range sortedKeys(service) {
+		if target, ok := strings.CutPrefix(key, "ports."); ok {
+			out.targets = append(out.targets, before(target, "."))
+		}
+	}
+	return out, nil
+}
+
+// section is one x-steady section of the files.
+type section struct {
+	files []string
+	path  []string // from the top of the file
+	top   bool
+}
+
+// parse flattens the section and reads each value by its key.
+func (s section) parse(raw any) (map[string]any, error) {
+	out := map[string]any{}
+	if raw == nil {
+		return out, nil
+	}
+	flat := map[string]any{}
+	if err := s.flatten("", raw, flat); err != nil {
+		return nil, err
+	}
+	for _, name := range sortedKeys(flat) {
+		key, ok := s.find(name)
+		if !ok {
+			return nil, s.refuse(name, "unknown key", "known keys: "+strings.Join(s.known(), ", "))
+		}
+		v, err := key.parse(flat[name])
+		if err != nil {
+			return nil, s.refuse(name, err.Error(), key.Doc)
+		}
+		if name == "order" {
+			name = "strategy"
+		}
+		if _, twice := out[name]; twice {
+			return nil, s.refuse("order", "strategy is set too, and is the same thing", "keep one of them")
+		}
+		out[name] = v
+	}
+	return out, nil
+}
+
+// flatten joins nested keys with dots.
+func (s section) flatten(prefix string, raw any, out map[string]any) error {
+	m, ok := raw.(map[string]any)
+	if !ok {
+		if prefix == "" {
+			return s.refuse("", "must be a mapping", "known keys: "+strings.Join(s.known(), ", "))
+		}
+		out[prefix] = raw
+		return nil
+	}
+	for k, v := range m {
+		name := k
+		if prefix != "" {
+			name = prefix + "." + k
+		}
+		if err := s.flatten(name, v, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s section) find(name string) (Key, bool) {
+	parts := strings.Split(name, ".")
+	if len(parts) == 3 && parts[0] == "ports" {
+		if _, err := port(parts[1]); err == nil {
+			parts[1] = "{target}"
+		}
+	}
+	name = strings.Join(parts, ".")
+	for _, k := range Keys() {
+		if k.Name == name && !(s.top && k.ServiceOnly) {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+func (s section) known() []string {
+	var out []string
+	for _, k := range Keys() {
+		if !(s.top && k.ServiceOnly) {
+			out = append(out, k.Name)
+		}
+	}
+	return out
+}
+
+// refuse names the place in the files where it can be found.
+func (s section) refuse(key, what, hint string) error {
+	steps := slices.Clone(s.path)
+	if key != "" {
+		steps = append(steps, strings.Split(key, ".")...)
+	}
+	text := strings.Join(steps, ".") + ": " + what
+	if at := locate(s.files, steps); at != "" {
+		text = at + ": " + text
+	}
+	return steady.ErrCompose.With(text, hint)
+}
+
+func choice(allowed ...string) func(any) (any, error) {
+	return func(v any) (any, error) {
+		if s, ok := v.(string); ok && slices.Contains(allowed, s) {
+			return s, nil
+		}
+		return nil, fmt.Errorf("%v is none of %s", v, strings.Join(allowed, ", "))
+	}
+}
+
+func duration(v any) (any, error) {
+	s := fmt.Sprint(v)
+	if s == "forever" {
+		return Forever, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return nil, fmt.Errorf("%s is no duration such as 30s, 5m or forever", s)
+	}
+	return d, nil
+}
+
+func count(v any) (any, error) {
+	n, err := strconv.Atoi(fmt.Sprint(v))
+	if err != nil || n < 1 || n > math.MaxInt16 {
+		return nil, fmt.Errorf("%v is no number from 1", v)
+	}
+	return n, nil
+}
+
+func port(v any) (any, error) {
+	n, err := strconv.ParseUint(fmt.Sprint(v), 10, 16)
+	if err != nil || n == 0 {
+		return nil, fmt.Errorf("%v is no port", v)
+	}
+	return uint16(n), nil
+}
+
+func path(v any) (any, error) {
+	if s, ok := v.(string); ok && strings.HasPrefix(s, "/") {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%v is no path that starts with /", v)
+}
