@@ -1,0 +1,41 @@
+package load
+
+import "fmt"
+
+// Phase is how far an exchange came before it was lost.
+type Phase int
+
+const (
+	Refused   Phase = iota // the connect was refused
+	Connect                // the connect timed out or failed otherwise
+	Write                  // the request could not be written
+	FirstByte              // not one byte of an answer came
+	Head                   // the head broke off or is no HTTP/1.1
+	Body                   // the body broke off or is not framed as said
+	Status                 // answered in full, but with a status ≥ 400
+	Wrong                  // answered in full, but with another body, or to another request
+	Cut                    // an open stream ended without an orderly close
+	phases
+)
+
+var phaseNames = [phases]string{"refused", "connect", "write", "first-byte", "head", "body", "status", "wrong", "cut"}
+
+// String names the phase as the report's table does.
+func (p Phase) String() string {
+	if p < 0 || p >= phases {
+		return fmt.Sprintf("phase(%d)", int(p))
+	}
+	return phaseNames[p]
+}
+
+// MarshalText makes the phase's name a key in JSON.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// fault is an error that knows its phase.
+type fault struct {
+	phase Phase
+	err   error
+}
+
+func (f *fault) Error() string { return f.phase.String() + ": " + f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
