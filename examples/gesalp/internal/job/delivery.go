@@ -100,7 +100,12 @@ func (d *Delivery) Fail(ctx context.Context, cause error) error {
 
 // Forget takes the job off the queue and leaves its state alone.
 func (d *Delivery) Forget(ctx context.Context) error {
-	return d.queue.again(ctx, func(*stores) error { return d.msg.DoubleAck(ctx) })
+	return d.queue.again(ctx, func(*stores) error {
+		if err := d.msg.DoubleAck(ctx); !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+			return err
+		}
+		return nil
+	})
 }
 
 // GiveBack puts the job back for another worker, at once.

@@ -72,7 +72,9 @@ func Open(url, name string) (*Queue, error) {
 // Close sends what was said last, an answer to a delivery say, and ends the
 // connection.
 func (q *Queue) Close() {
-	_ = q.conn.FlushTimeout(2 * time.Second) // nothing to be done about it: the queue is away
+	if q.Connected() {
+		_ = q.conn.FlushTimeout(2 * time.Second) // it went away just now: nothing to be done
+	}
 	q.conn.Close()
 }
 

@@ -10,6 +10,7 @@ import (
 // Limits of what is learned.
 const (
 	MaxColumns = 200
+	MaxRows    = 1_000_000
 	MaxCell    = 1024 // bytes
 )
 
@@ -103,6 +104,9 @@ func readColumns(r io.Reader) (header []string, cells [][]string, rows int, err 
 		}
 		if err != nil {
 			return nil, nil, 0, fmt.Errorf("%w: %w", ErrTable, err)
+		}
+		if rows == MaxRows {
+			return nil, nil, 0, fmt.Errorf("%w: more than %d rows", ErrTable, MaxRows)
 		}
 		for i, s := range record {
 			if len(s) > MaxCell {
