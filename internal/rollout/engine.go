@@ -25,6 +25,7 @@ type Engine struct {
 	mu      sync.Mutex
 	workers sync.WaitGroup
 	base    context.Context // of Run; nil before it
+	accepts bool            // Run has taken up what was left and has not ended
 	runs    map[int64]*run  // those that have not ended
 	leases  map[string]*run // "project/service" → who has it
 	freed   chan struct{}   // closed and made anew when a run ends
@@ -49,9 +50,20 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.recover(ctx); err != nil {
 		return err
 	}
+	e.open(true)
 	<-ctx.Done()
+	e.open(false)
 	e.workers.Wait()
 	return nil
+}
+
+// open lets Accept take leases, once what a crash left has taken its own.
+func (e *Engine) open(open bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.accepts = open
+	close(e.freed)
+	e.freed = make(chan struct{})
 }
 
 // spawn starts the worker of a run that holds its leases.

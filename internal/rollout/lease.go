@@ -22,7 +22,7 @@ func (e *Engine) lease(ctx context.Context, r *run) error {
 		late = now
 	}
 	for {
-		holder, freed := e.tryLease(r)
+		holder, freed := e.tryLease(r, true)
 		if holder == nil {
 			return nil
 		}
@@ -36,10 +36,13 @@ func (e *Engine) lease(ctx context.Context, r *run) error {
 	}
 }
 
-func (e *Engine) tryLease(r *run) (holder *run, freed <-chan struct{}) {
+// tryLease gives who is in the way and a channel that is closed when that may
+// have changed. A new run waits until the engine is open; one that a crash left
+// does not.
+func (e *Engine) tryLease(r *run, fresh bool) (holder *run, freed <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.base == nil || e.base.Err() != nil {
+	if fresh && !e.accepts {
 		return r, e.freed
 	}
 	for _, k := range r.keys() {

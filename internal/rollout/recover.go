@@ -24,7 +24,7 @@ func (e *Engine) recover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read rollout %d: %w", was.ID, err)
 		}
-		if holder, _ := e.tryLease(r); holder != nil {
+		if holder, _ := e.tryLease(r, false); holder != nil {
 			return fmt.Errorf("rollout %d was left unfinished beside rollout %d", was.ID, holder.ID)
 		}
 		e.Log.Info("rollout taken up again", "project", was.Project, "rollout", was.ID, "state", was.State)

@@ -1,0 +1,380 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// place is a hand-written Runtime, Router, Prober and Journal in one, with the
+// state that would survive a crash of the daemon. It notes every call.
+type place struct {
+	mu       sync.Mutex
+	calls    []string
+	replicas map[string]steady.Replica
+	exit     map[string]int // container → exit code of a job
+	images   map[string]steady.Image
+	taken    map[uint16]string // port → foreign holder
+	sick     map[string]error  // container → what the prober says
+	blocked  map[string]chan struct{}
+	full     bool // the store's disk
+
+	routes   map[string]steady.Route
+	releases []steady.Release
+	rollouts map[int64]steady.Rollout
+	plans    map[int64]steady.Plan
+	begun    map[int64]map[string]bool
+	done     map[int64]map[string]bool
+	events   map[int64][]steady.Event
+}
+
+func newPlace() *place {
+	return &place{
+		replicas: map[string]steady.Replica{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
+		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, rollouts: map[int64]steady.Rollout{},
+		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{},
+	}
+}
+
+// note locks the place and writes the call down; the caller unlocks by defer.
+func (p *place) note(format string, a ...any) func() {
+	p.mu.Lock()
+	p.calls = append(p.calls, fmt.Sprintf(format, a...))
+	return p.mu.Unlock
+}
+
+func (p *place) Observe(_ context.Context, project string, refs []string) (steady.Observed, error) {
+	defer p.note("observe %s", project)()
+	o := steady.Observed{Project: project, Images: map[string]steady.Image{}}
+	for _, n := range slices.Sorted(maps.Keys(p.replicas)) {
+		o.Replicas = append(o.Replicas, p.replicas[n])
+	}
+	for _, r := range refs {
+		if img, ok := p.images[r]; ok {
+			o.Images[r] = img
+		}
+	}
+	return o, nil
+}
+
+func (p *place) Replica(_ context.Context, name string) (steady.Replica, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, ok := p.replicas[name]
+	if !ok {
+		return r, steady.ErrNoReplica
+	}
+	return r, nil
+}
+
+func (p *place) Image(_ context.Context, ref string) (steady.Image, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	img, ok := p.images[ref]
+	if !ok {
+		return img, steady.ErrNoImage
+	}
+	return img, nil
+}
+
+func (p *place) Pull(_ context.Context, s steady.Spec, say func(string)) (steady.Image, error) {
+	defer p.note("pull %s", s.Image)()
+	return steady.Image{}, steady.ErrNoImage.With("image "+s.Image+" is nowhere", "docker pull "+s.Image)
+}
+
+func (p *place) Build(_ context.Context, s steady.Spec, say func(string)) (steady.Image, error) {
+	defer p.note("build %s", s.Image)()
+	p.images[s.Image] = steady.Image{Ref: s.Image, ID: "built-" + s.Image}
+	return p.images[s.Image], nil
+}
+
+func (p *place) Prepare(_ context.Context, s steady.Spec) error {
+	defer p.note("prepare %s", s.Service)()
+	return nil
+}
+
+func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error) {
+	name := r.ReplicaName(n)
+	defer p.note("create %s", name)()
+	if c, ok := p.replicas[name]; ok {
+		return c, nil
+	}
+	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
+	p.replicas[name] = c
+	return c, nil
+}
+
+func (p *place) set(name, state string) error {
+	c, ok := p.replicas[name]
+	if !ok {
+		return steady.ErrNoReplica
+	}
+	c.State = state
+	p.replicas[name] = c
+	return nil
+}
+
+func (p *place) Start(_ context.Context, name string) error {
+	defer p.note("start %s", name)()
+	return p.set(name, steady.StateRunning)
+}
+
+func (p *place) Name(_ context.Context, r steady.Release, name string) error {
+	defer p.note("name %s", name)()
+	return nil
+}
+
+func (p *place) Stop(_ context.Context, name string) error {
+	defer p.note("stop %s", name)()
+	if err := p.set(name, steady.StateExited); err != nil && !errors.Is(err, steady.ErrNoReplica) {
+		return err
+	}
+	return nil
+}
+
+func (p *place) Remove(_ context.Context, name string) error {
+	defer p.note("remove %s", name)()
+	delete(p.replicas, name)
+	return nil
+}
+
+func (p *place) Wait(_ context.Context, name string) (int, error) {
+	defer p.note("wait %s", name)()
+	return p.exit[name], p.set(name, steady.StateExited)
+}
+
+func (p *place) Tail(context.Context, string, int) ([]string, error) {
+	return []string{"last words"}, nil
+}
+
+func (p *place) Clean(_ context.Context, project string, volumes bool) error {
+	defer p.note("clean %s", project)()
+	return nil
+}
+
+func (p *place) Free(_ context.Context, routes []steady.Route) error {
+	defer p.note("free")()
+	for _, r := range routes {
+		for _, port := range r.Ports {
+			if who := p.taken[port.Published]; who != "" {
+				return steady.ErrPortTaken.With(fmt.Sprintf("port %d is held by %s", port.Published, who), "stop it")
+			}
+		}
+	}
+	return nil
+}
+
+func (p *place) Route(_ context.Context, routes []steady.Route) error {
+	defer p.note("route")()
+	for _, r := range routes {
+		for _, name := range r.Replicas {
+			if c := p.replicas[name]; !c.Running() && p.exit[name] == 0 && len(r.Ports) > 0 {
+				return fmt.Errorf("%s does not run", name)
+			}
+		}
+	}
+	for _, r := range routes {
+		if r.Gone {
+			delete(p.routes, r.Service)
+			continue
+		}
+		p.routes[r.Service] = r
+	}
+	return nil
+}
+
+func (p *place) Routes(context.Context, string) ([]steady.Route, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.routes)), nil
+}
+
+func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
+	defer p.note("drain %v", names)()
+	return steady.Drained{Requests: 3}, nil
+}
+
+func (p *place) Traffic(context.Context, string) (steady.Traffic, error) {
+	return steady.Traffic{}, nil
+}
+
+func (p *place) Ready(ctx context.Context, name string, _ steady.Probe) (string, error) {
+	unlock := p.note("probe %s", name)
+	gate, err := p.blocked[name], p.sick[name]
+	unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	return "200 /health", err
+}
+
+func (p *place) store() error {
+	if p.full {
+		return steady.ErrStore.With("the store is full", "df -h")
+	}
+	return nil
+}
+
+func (p *place) Accept(_ context.Context, r *steady.Rollout, releases []steady.Release) error {
+	defer p.note("accept")()
+	r.ID = int64(len(p.rollouts) + 1)
+	for _, x := range p.releases {
+		r.Number = max(r.Number, x.Number)
+	}
+	r.Number++
+	for i := range releases {
+		releases[i].Number, releases[i].Rollout = r.Number, r.ID
+		p.releases = append(p.releases, releases[i])
+	}
+	p.rollouts[r.ID] = *r
+	p.begun[r.ID], p.done[r.ID] = map[string]bool{}, map[string]bool{}
+	return p.store()
+}
+
+func (p *place) journalImage(service string, number int, img steady.Image) {
+	for i := range p.releases {
+		if p.releases[i].Service == service && p.releases[i].Number == number {
+			p.releases[i].Image = img
+		}
+	}
+}
+
+func (p *place) Planned(_ context.Context, id int64, pl steady.Plan) error {
+	defer p.note("planned")()
+	p.plans[id] = pl
+	return p.store()
+}
+
+func (p *place) Begin(_ context.Context, id int64, step string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
+	p.begun[id][step] = true
+	return nil
+}
+
+func (p *place) End(_ context.Context, id int64, step string, err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.done[id][step] = true
+	}
+	return p.store()
+}
+
+func (p *place) Progress(_ context.Context, id int64) (steady.Plan, map[string]bool, map[string]bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plans[id], maps.Clone(p.begun[id]), maps.Clone(p.done[id]), nil
+}
+
+func (p *place) Event(_ context.Context, e *steady.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.Seq = int64(len(p.events[e.Rollout]) + 1)
+	p.events[e.Rollout] = append(p.events[e.Rollout], *e)
+	return p.store()
+}
+
+func (p *place) Update(_ context.Context, r steady.Rollout) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rollouts[r.ID] = r
+	return p.store()
+}
+
+func (p *place) Serving(context.Context, string) (map[string]steady.Release, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[string]steady.Release{}
+	for s, r := range p.routes {
+		if x, ok := p.find(s, r.Release); ok {
+			out[s] = x
+		}
+	}
+	return out, nil
+}
+
+func (p *place) find(service string, number int) (steady.Release, bool) {
+	for _, r := range p.releases {
+		if r.Service == service && r.Number == number {
+			return r, true
+		}
+	}
+	return steady.Release{}, false
+}
+
+func (p *place) Release(_ context.Context, _, service string, number int) (steady.Release, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r, ok := p.find(service, number); ok {
+		return r, nil
+	}
+	return steady.Release{}, steady.ErrNoRelease
+}
+
+func (p *place) Unfinished(context.Context) ([]steady.Rollout, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []steady.Rollout
+	for _, r := range p.rollouts {
+		if !r.Final() {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// journal gives the place the Journal's Image, which Runtime's of the same name
+// hides.
+type journal struct{ *place }
+
+func (j journal) Image(_ context.Context, _, service string, number int, img steady.Image) error {
+	defer j.note("journal image")()
+	j.journalImage(service, number, img)
+	return nil
+}
+
+func (p *place) state(id int64) steady.Rollout {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rollouts[id]
+}
+
+// names lists the containers, "+" for those that run.
+func (p *place) names() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(p.replicas)) {
+		if r := p.replicas[n]; r.Running() {
+			n += "+"
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func (p *place) route(service string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, ok := p.routes[service]
+	if !ok {
+		return "none"
+	}
+	return fmt.Sprint(r.Release, r.Replicas)
+}
+
+const soon = 10 * time.Second
