@@ -13,7 +13,7 @@ import (
 
 // reopen is the least time between two openings of one client's streams, so
 // that a server that ends each at once is not stormed.
-const reopen = 100 * time.Millisecond
+const reopen = 250 * time.Millisecond
 
 // Ending is how an open stream ended.
 type Ending string
