@@ -94,7 +94,8 @@ func buildSecrets(model *types.Project, s types.ServiceConfig) (map[string]strin
 		secret := model.Secrets[ref.Source]
 		if secret.File == "" {
 			return nil, steady.ErrUnsupported.With(
-				fmt.Sprintf("services.%s.build.secrets: %s is not a file, which is not supported", s.Name, ref.Source),
+				fmt.Sprintf("%ssecrets.%s is not a file, which is not supported; the build of service %s needs it",
+					prefixed(model.ComposeFiles, "secrets", ref.Source), ref.Source, s.Name),
 				fmt.Sprintf("put it into a file and name that under secrets.%s.file", ref.Source))
 		}
 		id := ref.Source

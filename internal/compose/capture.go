@@ -46,9 +46,6 @@ func capture(ctx context.Context, model *types.Project) (calls, error) {
 			engine.externalVolumes[v.Name] = true
 		}
 	}
-	if err := oneName(model); err != nil {
-		return calls{}, err
-	}
 	service, err := composeOn(engine)
 	if err != nil {
 		return calls{}, fmt.Errorf("start Compose: %w", err)
@@ -75,24 +72,16 @@ func composeOn(engine *offline) (api.Compose, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = docker.Initialize(flags.NewClientOptions(), command.WithInitializeClient(
+	// A host of our own: the user's Docker context may be gone or broken, upon
+	// which the library would end the process.
+	options := flags.NewClientOptions()
+	options.Hosts = []string{client.DefaultDockerHost}
+	err = docker.Initialize(options, command.WithInitializeClient(
 		func(*command.DockerCli) (client.APIClient, error) { return engine.client() }))
 	if err != nil {
 		return nil, err
 	}
 	return compose.NewComposeService(docker)
-}
-
-// oneName refuses a fixed container name on several replicas, as Compose does.
-func oneName(model *types.Project) error {
-	for _, name := range sortedKeys(model.Services) {
-		s := model.Services[name]
-		if s.ContainerName != "" && s.GetScale() > 1 {
-			return fmt.Errorf("the %q service is using the custom container name %q: Docker requires each container "+
-				"to have a unique name, remove the custom name to scale the service", name, s.ContainerName)
-		}
-	}
-	return nil
 }
 
 // one copies the model for the capture: one replica of every service, also of

@@ -427,3 +427,12 @@ func (s stack) named(t *testing.T, engine *client.Client, h *container.HostConfi
 		}
 	}
 }
+
+func hashOf(t *testing.T, s steady.Spec) string {
+	t.Helper()
+	var c container.CreateRequest
+	if err := json.Unmarshal(s.Container, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.Labels[hashLabel]
+}

@@ -5,9 +5,6 @@ package compose
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -53,14 +50,14 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	}
 	model, err := read(ctx, o)
 	if err != nil {
-		return Project{}, refusal(err)
+		return Project{}, err
 	}
 	if err := supported(model); err != nil {
 		return Project{}, err
 	}
 	calls, err := capture(ctx, model)
 	if err != nil {
-		return Project{}, refusal(err)
+		return Project{}, refusal(model.ComposeFiles, err)
 	}
 	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles}
 	for _, name := range order(model) {
@@ -72,35 +69,6 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	}
 	p.Warnings = append(warn(), unused(model)...)
 	return p, nil
-}
-
-// refusal gives a loading error its code and, where we know one, a hint.
-func refusal(err error) error {
-	var own *steady.Error
-	if errors.As(err, &own) {
-		return err
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("load the Compose files: %w", err)
-	}
-	text := strings.TrimSpace(err.Error())
-	return steady.ErrCompose.With(text, hintFor(text))
-}
-
-func hintFor(text string) string {
-	switch {
-	case strings.Contains(text, "no configuration file provided"):
-		return "go to the directory of the Compose file, or name it: steady plan --file PATH"
-	case strings.Contains(text, "required variable"):
-		return "set it in the environment or in .env, or pass --env-file PATH"
-	case strings.Contains(text, "env file"), strings.Contains(text, ".env"):
-		return "create the file, or mark it `required: false`"
-	case strings.Contains(text, "non-string key"):
-		return `write the key in quotes: "8000"`
-	case strings.Contains(text, "no such file"):
-		return "see that the path is right; relative ones start at the Compose file's directory"
-	}
-	return "mend the file, then: steady plan"
 }
 
 // order lists the services so that each stands behind all it depends on, by name

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // locate finds a key in the files and says "file:line", or nothing: the key may
@@ -26,6 +26,14 @@ func locate(files, steps []string) string {
 		}
 	}
 	return at
+}
+
+// prefixed is the place as the beginning of a sentence.
+func prefixed(files []string, steps ...string) string {
+	if at := locate(files, steps); at != "" {
+		return at + ": "
+	}
+	return ""
 }
 
 // lineOf walks down the mappings; 0 when the way ends.

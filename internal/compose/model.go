@@ -64,19 +64,22 @@ func read(ctx context.Context, o Options) (*types.Project, error) {
 		cli.WithoutEnvironmentResolution,
 	)
 	if err != nil {
-		return nil, err
+		return nil, refusal(o.Files, err)
 	}
 	if len(options.ConfigPaths) == 0 {
-		return nil, errors.New("no configuration file provided: not found")
+		return nil, refusal(nil, errors.New("no configuration file provided: not found"))
 	}
 	model, err := options.LoadProject(ctx)
 	if err != nil {
-		return nil, err
+		return nil, refusal(options.ConfigPaths, err)
 	}
 	if model.Name == "" {
-		return nil, errors.New("project name must not be empty")
+		return nil, refusal(nil, errors.New("project name must not be empty"))
 	}
-	return o.enable(model)
+	if model, err = o.enable(model); err != nil {
+		return nil, refusal(options.ConfigPaths, err)
+	}
+	return model, nil
 }
 
 // find chooses the files: those given, COMPOSE_FILE, or the usual names in the

@@ -14,27 +14,27 @@ import (
 func supported(model *types.Project) error {
 	for _, name := range sortedKeys(model.Services) {
 		s := model.Services[name]
-		if err := supportedService(name, s); err != nil {
+		if err := supportedService(model.ComposeFiles, name, s); err != nil {
 			return err
 		}
 		for _, c := range s.Configs {
 			if d := model.Configs[c.Source]; d.Content != "" || d.Environment != "" {
-				return inline(name, "configs", c.Source)
+				return inline(model.ComposeFiles, name, "configs", c.Source)
 			}
 		}
 		for _, c := range s.Secrets {
 			if d := model.Secrets[c.Source]; d.Content != "" || d.Environment != "" {
-				return inline(name, "secrets", c.Source)
+				return inline(model.ComposeFiles, name, "secrets", c.Source)
 			}
 		}
 	}
 	return nil
 }
 
-func supportedService(name string, s types.ServiceConfig) error {
+func supportedService(files []string, name string, s types.ServiceConfig) error {
 	refuse := func(attribute, hint string) error {
-		return steady.ErrUnsupported.With(
-			fmt.Sprintf("services.%s.%s is not supported", name, attribute), hint)
+		at := prefixed(files, "services", name, attribute)
+		return steady.ErrUnsupported.With(fmt.Sprintf("%sservices.%s.%s is not supported", at, name, attribute), hint)
 	}
 	switch {
 	case s.Provider != nil:
@@ -53,8 +53,9 @@ func supportedService(name string, s types.ServiceConfig) error {
 	return nil
 }
 
-func inline(service, kind, source string) error {
+func inline(files []string, service, kind, source string) error {
 	return steady.ErrUnsupported.With(
-		fmt.Sprintf("services.%s.%s: %s is given by content or environment, which is not supported", service, kind, source),
+		fmt.Sprintf("%s%s.%s is given by content or environment, which is not supported; service %s needs it",
+			prefixed(files, kind, source), kind, source, service),
 		fmt.Sprintf("put it into a file and name that under %s.%s.file", kind, source))
 }

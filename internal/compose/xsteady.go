@@ -201,11 +201,7 @@ func (s section) refuse(key, what, hint string) error {
 	if key != "" {
 		steps = append(steps, strings.Split(key, ".")...)
 	}
-	text := strings.Join(steps, ".") + ": " + what
-	if at := locate(s.files, steps); at != "" {
-		text = at + ": " + text
-	}
-	return steady.ErrCompose.With(text, hint)
+	return steady.ErrCompose.With(prefixed(s.files, steps...)+strings.Join(steps, ".")+": "+what, hint)
 }
 
 func choice(allowed ...string) func(any) (any, error) {
