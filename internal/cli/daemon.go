@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (s *session) daemonCommand() *cobra.Command {
+	var f serviceFlags
+	c := &cobra.Command{
+		Use:   "daemon",
+		Short: "Run the daemon, which carries out rollouts",
+		Long: `Run the daemon, which talks to the Docker Engine, carries out rollouts and serves
+the other commands on a unix socket. It starts a proxy where none answers, and
+leaves it serving when it stops. An unfinished rollout is taken up again.
+DOCKER_HOST names another Engine.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.absolute(); err != nil {
+				return err
+			}
+			return stopped(c.Context(), s.runDaemon(c.Context(), f, c.Flags().Changed("socket")))
+		},
+	}
+	f.add(c.Flags())
+	return c
+}

@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+type deployFlags struct {
+	build, pull, noDeps, force, dryRun, yes, detach bool
+	waitLock                                        time.Duration
+}
+
+func (s *session) deployCommand() *cobra.Command {
+	var f deployFlags
+	c := &cobra.Command{
+		Use:   "deploy [all|SERVICE...]",
+		Short: "Release what the Compose file says, without losing a request",
+		Long: `Release what the Compose file says: all services, or those named. Services they
+depend on are started where nothing of them runs, and left alone otherwise.
+What is unchanged stays. A failure before the shift leaves no trace, one after it
+shifts back. Interrupting this command does not stop the rollout.`,
+		Example: `  steady deploy
+  steady deploy api --build
+  steady -f compose.yml -f prod.yml deploy all --dry-run`,
+		ValidArgsFunction: s.completeServices,
+		RunE:              func(c *cobra.Command, args []string) error { return s.deploy(c.Context(), f, args) },
+	}
+	fs := c.Flags()
+	fs.BoolVar(&f.build, "build", false, "build images also where they are there")
+	fs.BoolVar(&f.pull, "pull", false, "pull images also where they are there")
+	fs.BoolVar(&f.noDeps, "no-deps", false, "leave dependencies alone, running or not")
+	fs.BoolVar(&f.force, "force", false, "replace also what is unchanged")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan and do nothing")
+	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap")
+	fs.BoolVarP(&f.detach, "detach", "d", false, "return once the rollout is accepted")
+	fs.DurationVar(&f.waitLock, "wait-lock", 0, "how long to wait for another rollout to end, as a `duration`")
+	return c
+}
+
+func (s *session) deploy(ctx context.Context, f deployFlags, args []string) error {
+	chosen, err := s.choose(ctx, args, f.noDeps)
+	if err != nil {
+		return err
+	}
+	o := steady.Options{
+		Services: chosen.names, Build: f.build, Pull: f.pull, NoDeps: f.noDeps, Force: f.force,
+		WaitLock: f.waitLock, Who: s.who(),
+	}
+	if f.dryRun {
+		return s.showPlan(ctx, chosen.specs, o)
+	}
+	if !f.yes && !f.detach && isTerminal(s.in) && isTerminal(s.err) && !s.json() {
+		if err := s.askAboutGap(ctx, chosen.specs, o); err != nil {
+			return err
+		}
+	}
+	r, err := s.backend().Deploy(ctx, chosen.specs, o)
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, r, f.detach)
+}
+
+// errDeclined is the answer no.
+var errDeclined = errors.New("nothing was done")
+
+// askAboutGap asks before visitors notice something. Only a terminal is asked;
+// elsewhere the plan's warning must do.
+func (s *session) askAboutGap(ctx context.Context, specs []steady.Spec, o steady.Options) error {
+	p, err := s.backend().Plan(ctx, specs, o)
+	if err != nil {
+		return err
+	}
+	warnings := gaps(p)
+	if len(warnings) == 0 {
+		return nil
+	}
+	for _, w := range warnings {
+		s.warn(w)
+	}
+	fmt.Fprint(s.err, "steady: go on? [y/N] ")
+	answer, err := ask(ctx, s.in)
+	if err != nil {
+		return err
+	}
+	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+		return errDeclined
+	}
+	return nil
+}
+
+// ask reads one line; an interrupt does not wait for it.
+func ask(ctx context.Context, in io.Reader) (string, error) {
+	line := make(chan string, 1)
+	go func() { // ends with the line, or with the process: a terminal's read cannot be cancelled
+		text, err := bufio.NewReader(in).ReadString('\n')
+		if err != nil && text == "" {
+			text = "no"
+		}
+		line <- strings.TrimSpace(text)
+	}()
+	select {
+	case text := <-line:
+		return text, nil
+	case <-ctx.Done():
+		return "", errInterrupted
+	}
+}
+
+// gaps says which services visitors will miss for a moment, and why.
+func gaps(p steady.Plan) []string {
+	var out []string
+	for _, s := range p.Services {
+		if s.Strategy != steady.StrategyStopFirst && s.Strategy != steady.StrategyAdopt {
+			continue
+		}
+		text := fmt.Sprintf("%s/%s is replaced with a gap (%s): %s", p.Project, s.Service, s.Strategy, s.Cause)
+		if s.Gap > 0 {
+			text += "; the last one took " + span(s.Gap)
+		}
+		out = append(out, text)
+	}
+	return out
+}

@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+func (s *session) downCommand() *cobra.Command {
+	var volumes, detach bool
+	c := &cobra.Command{
+		Use:   "down",
+		Short: "Remove a project: drain, stop, remove",
+		Long: `Remove a project's containers and networks, after what is in flight has ended.
+Volumes stay unless asked for; what is external always stays.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			project, err := s.project(c.Context())
+			if err != nil {
+				return err
+			}
+			r, err := s.backend().Down(c.Context(), project, volumes, steady.Options{Who: s.who()})
+			if err != nil {
+				return err
+			}
+			return s.follow(c.Context(), r, detach)
+		},
+	}
+	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold")
+	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	return c
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gesalpai.ch/steady"
+)
+
+// Exit statuses: a contract with scripts.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNotDeployed = 3
+	exitRolledBack  = 4
+	exitLossBudget  = 5 // reserved
+	exitPaused      = 6
+	exitNoDaemon    = 10
+	exitBusy        = 11
+	exitNoEngine    = 12
+	exitStore       = 13
+	exitNoProxy     = 14
+	exitInterrupted = 130
+)
+
+// exitMeaning is the contract in words, in the order of the reference.
+func exitMeaning() []struct {
+	code    int
+	meaning string
+} {
+	return []struct {
+		code    int
+		meaning string
+	}{
+		{exitDone, "done, or nothing to do"},
+		{exitError, "any other error"},
+		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project or release"},
+		{exitNotDeployed, "not deployed, or aborted: the old release serves"},
+		{exitRolledBack, "rolled back after the shift: the old release serves again"},
+		{exitLossBudget, "done, but past the loss budget (reserved)"},
+		{exitPaused, "failed after the shift with failure_action: pause: both releases are there"},
+		{exitNoDaemon, "no steady daemon answers"},
+		{exitBusy, "another rollout runs"},
+		{exitNoEngine, "no Docker Engine answers"},
+		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
+		{exitNoProxy, "the proxy does not answer"},
+		{exitInterrupted, "interrupted; a rollout that runs goes on"},
+	}
+}
+
+// errInterrupted is a command that a signal ended.
+var errInterrupted = errors.New("interrupted")
+
+// unfinished is the end of a rollout that is not what was asked for.
+type unfinished struct {
+	state string // as in steady.Rollout
+	cause *steady.Error
+}
+
+func (u *unfinished) Error() string { return u.cause.Error() }
+func (u *unfinished) Unwrap() error { return u.cause }
+
+// exitCode is the one place where errors become exit statuses.
+func exitCode(err error) int {
+	var u *unfinished
+	errors.As(err, &u)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case u != nil && u.state == steady.RolloutRolledBack:
+		return exitRolledBack
+	case u != nil && u.state == steady.RolloutPaused:
+		return exitPaused
+	case isAny(err, steady.ErrNoDaemon):
+		return exitNoDaemon
+	case isAny(err, steady.ErrNoEngine):
+		return exitNoEngine
+	case isAny(err, steady.ErrStore):
+		return exitStore
+	case isAny(err, steady.ErrNoProxy):
+		return exitNoProxy
+	case u != nil:
+		return exitNotDeployed
+	case isAny(err, steady.ErrBusy):
+		return exitBusy
+	case isAny(err, steady.ErrUsage, steady.ErrCompose, steady.ErrUnsupported,
+		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease):
+		return exitUsage
+	case isAny(err, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited, steady.ErrNotReady,
+		steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrAborted):
+		return exitNotDeployed
+	}
+	return exitError
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// exitHelp is the part of every help text that tells the exit statuses.
+func exitHelp() string {
+	var b strings.Builder
+	b.WriteString("\nExit status:\n")
+	for _, e := range exitMeaning() {
+		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
+	}
+	return b.String()
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+func (s *session) planCommand() *cobra.Command {
+	var o steady.Options
+	c := &cobra.Command{
+		Use:               "plan [SERVICE...]",
+		Short:             "Show what deploy would do, and why",
+		Long:              "Show what deploy would do, in which order and why. Nothing is touched.",
+		ValidArgsFunction: s.completeServices,
+		RunE: func(c *cobra.Command, args []string) error {
+			chosen, err := s.choose(c.Context(), args, o.NoDeps)
+			if err != nil {
+				return err
+			}
+			o.Services, o.Who = chosen.names, s.who()
+			return s.showPlan(c.Context(), chosen.specs, o)
+		},
+	}
+	c.Flags().BoolVar(&o.Build, "build", false, "plan as deploy --build would")
+	c.Flags().BoolVar(&o.Pull, "pull", false, "plan as deploy --pull would")
+	c.Flags().BoolVar(&o.NoDeps, "no-deps", false, "plan as deploy --no-deps would")
+	c.Flags().BoolVar(&o.Force, "force", false, "plan as deploy --force would")
+	return c
+}
+
+func (s *session) showPlan(ctx context.Context, specs []steady.Spec, o steady.Options) error {
+	p, err := s.backend().Plan(ctx, specs, o)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		s.print(object(p))
+		return nil
+	}
+	for _, w := range gaps(p) {
+		s.warn(w)
+	}
+	_, err = fmt.Fprint(s.out, planText(p, s.outStyle()))
+	return err
+}
+
+// planText is a plan for a person: what happens to each service and why, then
+// the steps in order.
+func planText(p steady.Plan, y style) string {
+	var b strings.Builder
+	for _, v := range p.Services {
+		fmt.Fprintf(&b, "%s\n", y.bold(planHead(p.Project, v)))
+		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(v.Notice))
+	}
+	if !p.Changes() {
+		b.WriteString("unchanged: nothing to do\n")
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%s\n", y.bold("steps"))
+	var rows [][]string
+	for i, st := range p.Steps {
+		rows = append(rows, []string{fmt.Sprintf("  %3d", i+1), st.Kind, orDash(st.Service), planned(p.Project, st)})
+	}
+	b.WriteString(table(rows))
+	return b.String()
+}
+
+func planHead(project string, v steady.ServicePlan) string {
+	head := project + "/" + v.Service + "  " + v.Strategy
+	switch {
+	case v.Strategy == steady.StrategyKeep && v.From > 0:
+		return head + fmt.Sprintf("  release %d", v.From)
+	case v.To > 0 && v.From > 0 && v.To != v.From:
+		return head + fmt.Sprintf("  release %d, was %d", v.To, v.From)
+	case v.To > 0:
+		return head + fmt.Sprintf("  release %d", v.To)
+	case v.From > 0:
+		return head + fmt.Sprintf("  was release %d", v.From)
+	}
+	return head
+}
+
+// planned says what one step is about.
+func planned(project string, st steady.Step) string {
+	var parts []string
+	if st.Replica != "" {
+		parts = append(parts, short(project, st.Replica))
+	}
+	for _, r := range st.Routes {
+		switch {
+		case r.Gone:
+			parts = append(parts, r.Service+" withdrawn")
+		case len(r.Replicas) == 0:
+			parts = append(parts, r.Service+" to nobody")
+		default:
+			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
+		}
+	}
+	if st.For > 0 {
+		parts = append(parts, span(st.For))
+	}
+	if st.Volumes {
+		parts = append(parts, "with volumes")
+	}
+	if st.Cause != "" {
+		parts = append(parts, "("+st.Cause+")")
+	}
+	return strings.Join(parts, " ")
+}
+
+// short leaves out what every container name of the project begins with.
+func short(project, name string) string { return strings.TrimPrefix(name, project+"-") }
+
+func shorts(project string, names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = short(project, n)
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+// releaseLine is one release as `releases --json` tells it: without its spec,
+// which holds secrets.
+type releaseLine struct {
+	Service string    `json:"service"`
+	Release int       `json:"release"`
+	Serving bool      `json:"serving"`
+	Image   string    `json:"image"`
+	Digest  string    `json:"digest"` // of the image: its repository digest, else its ID
+	Created time.Time `json:"created"`
+	Rollout int64     `json:"rollout"`
+}
+
+func (s *session) releasesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "releases [SERVICE...]",
+		Short:             "List releases, newest first",
+		Long:              "List the project's releases, newest first, and which of them serves.",
+		ValidArgsFunction: s.completeServices,
+		RunE: func(c *cobra.Command, args []string) error {
+			project, err := s.project(c.Context())
+			if err != nil {
+				return err
+			}
+			all, serving, err := s.backend().Releases(c.Context(), project)
+			if err != nil {
+				return err
+			}
+			lines := releaseLines(all, serving, args)
+			if s.json() {
+				s.print(object(lines))
+				return nil
+			}
+			if len(lines) == 0 {
+				s.say("no release yet")
+				return nil
+			}
+			_, err = fmt.Fprint(s.out, releaseTable(lines, time.Now()))
+			return err
+		},
+	}
+}
+
+func releaseLines(all []steady.Release, serving map[string]int, services []string) []releaseLine {
+	out := []releaseLine{}
+	for _, r := range all {
+		if len(services) > 0 && !slices.Contains(services, r.Service) {
+			continue
+		}
+		digest := r.Image.Digest
+		if digest == "" {
+			digest = r.Image.ID
+		}
+		out = append(out, releaseLine{
+			Service: r.Service, Release: r.Number, Serving: serving[r.Service] == r.Number,
+			Image: r.Spec.Image, Digest: digest, Created: r.Created, Rollout: r.Rollout,
+		})
+	}
+	return out
+}
+
+func releaseTable(lines []releaseLine, now time.Time) string {
+	rows := [][]string{{"SERVICE", "RELEASE", "SERVES", "IMAGE", "DIGEST", "ROLLOUT", "AGE"}}
+	for _, r := range lines {
+		serves := ""
+		if r.Serving {
+			serves = "yes"
+		}
+		rows = append(rows, []string{
+			r.Service, strconv.Itoa(r.Release), serves, orDash(r.Image), orDash(shortDigest(r.Digest)),
+			strconv.FormatInt(r.Rollout, 10), age(now, r.Created),
+		})
+	}
+	return table(rows)
+}

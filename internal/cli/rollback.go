@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+func (s *session) rollbackCommand() *cobra.Command {
+	var (
+		to       int
+		detach   bool
+		waitLock time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "rollback [SERVICE...]",
+		Short: "Go back to an older release: files, environment and image together",
+		Long: `Go back to an older release: what its Compose files said, its environment and its
+image, all as they were. Without a service the last rollout is taken back. It is
+a rollout like any other, and loses nothing either.`,
+		Example: `  steady rollback
+  steady rollback api --to 41`,
+		ValidArgsFunction: s.completeServices,
+		RunE: func(c *cobra.Command, args []string) error {
+			if to < 0 {
+				return usage(c.CommandPath(), "--to wants the number of a release")
+			}
+			project, err := s.project(c.Context())
+			if err != nil {
+				return err
+			}
+			o := steady.Options{Services: args, WaitLock: waitLock, Who: s.who()}
+			r, err := s.backend().Rollback(c.Context(), project, to, o)
+			if err != nil {
+				return err
+			}
+			return s.follow(c.Context(), r, detach)
+		},
+	}
+	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
+	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	c.Flags().DurationVar(&waitLock, "wait-lock", 0, "how long to wait for another rollout to end, as a `duration`")
+	return c
+}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// root builds the command tree.
+func (s *session) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "steady",
+		Short: "Deploy a Compose file without losing a request",
+		Long: `steady deploys the Compose file you already have, on the server you already
+have, without losing a request, and proves it.`,
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		TraverseChildren: true, // so that -f before the command is Compose's, and after logs its own
+		Version:          buildVersion(),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usage("steady", unknownCommand(c, args[0]))
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	s.addShared(c.PersistentFlags())
+	c.SetVersionTemplate("steady {{.Version}}\n")
+	c.SetHelpTemplate(c.HelpTemplate() + exitHelp())
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c.CommandPath(), err.Error()) })
+	c.AddGroup(&cobra.Group{ID: "do", Title: "Deploy:"}, &cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "run", Title: "Run steady:"})
+	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
+	s.add(c, "see", s.statusCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand())
+	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand())
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd("completion")
+	return c
+}
+
+// add groups commands, and makes wrong arguments a usage error with its hint.
+func (s *session) add(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		c.DisableFlagsInUseLine = true
+		if check := c.Args; check != nil {
+			c.Args = func(c *cobra.Command, args []string) error {
+				if err := check(c, args); err != nil {
+					return usage(c.CommandPath(), err.Error())
+				}
+				return nil
+			}
+		}
+		root.AddCommand(c)
+	}
+}
+
+func unknownCommand(root *cobra.Command, word string) string {
+	var known []string
+	for _, c := range root.Commands() {
+		known = append(append(known, c.Name()), c.Aliases...)
+	}
+	text := fmt.Sprintf("unknown command %q", word)
+	if near := nearest(word, known); near != "" {
+		text += fmt.Sprintf("; did you mean %s?", near)
+	}
+	return strings.TrimSpace(text)
+}

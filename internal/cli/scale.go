@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+func (s *session) scaleCommand() *cobra.Command {
+	var detach bool
+	c := &cobra.Command{
+		Use:     "scale SERVICE=N...",
+		Short:   "Change how many replicas of the serving release run",
+		Long:    "Change how many replicas of the serving release run. It makes no new release; what\nis taken away is drained first.",
+		Example: "  steady scale api=3 report-service=2",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			wanted, err := replicas(args)
+			if err != nil {
+				return err
+			}
+			project, err := s.project(c.Context())
+			if err != nil {
+				return err
+			}
+			r, err := s.backend().Scale(c.Context(), project, wanted, steady.Options{Who: s.who()})
+			if err != nil {
+				return err
+			}
+			return s.follow(c.Context(), r, detach)
+		},
+	}
+	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	return c
+}
+
+func replicas(args []string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, a := range args {
+		service, number, ok := strings.Cut(a, "=")
+		n, err := strconv.Atoi(number)
+		if !ok || service == "" || err != nil || n < 0 {
+			return nil, usage("steady scale", "not SERVICE=N: "+a)
+		}
+		out[service] = n
+	}
+	return out, nil
+}

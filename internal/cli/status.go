@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gesalpai.ch/steady"
+)
+
+func (s *session) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Aliases: []string{"ps"},
+		Short:   "Show what serves: releases, replicas, ports and traffic",
+		Long: `Show what serves: a line per replica with its release, image, state, health,
+whether it takes traffic, the published ports, and what the proxy counted for the
+service since it began.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			project, err := s.project(c.Context())
+			if err != nil {
+				return err
+			}
+			status, err := s.backend().Status(c.Context(), project)
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				s.print(object(status))
+				return nil
+			}
+			return s.showStatus(status, time.Now())
+		},
+	}
+}
+
+func (s *session) showStatus(status steady.Status, now time.Time) error {
+	if r := status.Rollout; r != nil {
+		s.say(fmt.Sprintf("rollout %d (%s) runs since %s: steady watch %d", r.ID, r.Kind, age(now, r.Started), r.ID))
+	}
+	if len(status.Services) == 0 {
+		s.say(fmt.Sprintf("%s has no service that runs", status.Project))
+		return nil
+	}
+	_, err := fmt.Fprint(s.out, statusTable(status, now))
+	return err
+}
+
+func statusTable(status steady.Status, now time.Time) string {
+	rows := [][]string{{"SERVICE", "RELEASE", "IMAGE", "REPLICA", "STATE", "HEALTH", "ROUTED", "PORTS", "REQUESTS", "LOST", "AGE"}}
+	for _, v := range status.Services {
+		traffic := []string{portsText(v.Ports), number(v.Traffic.Requests), number(v.Traffic.Lost)}
+		if len(v.Replicas) == 0 {
+			row := []string{v.Service, releaseText(v.Release), orDash(v.Image), "-", "none", "-", "-"}
+			rows = append(rows, append(append(row, traffic...), age(now, v.Since)))
+		}
+		for i, r := range v.Replicas {
+			if i > 0 { // counted by service, not by replica
+				traffic = []string{"", "", ""}
+			}
+			row := []string{v.Service, releaseText(r.Release), orDash(v.Image), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(r)}
+			rows = append(rows, append(append(row, traffic...), age(now, r.Started)))
+		}
+	}
+	return table(rows)
+}
+
+func releaseText(n int) string {
+	if n == 0 {
+		return "-" // made by Docker Compose
+	}
+	return strconv.Itoa(n)
+}
+
+func stateText(r steady.ReplicaStatus) string {
+	if r.State == steady.StateExited {
+		return fmt.Sprintf("exited (%d)", r.ExitCode)
+	}
+	return orDash(r.State)
+}
+
+func routedText(r steady.ReplicaStatus) string {
+	if r.Routed {
+		return "yes"
+	}
+	return "no"
+}
+
+func portsText(ports []steady.Port) string {
+	var out []string
+	for _, p := range ports {
+		text := fmt.Sprintf("%d->%d", p.Published, p.Target)
+		if p.HostIP != "" {
+			text = p.HostIP + ":" + text
+		}
+		out = append(out, text)
+	}
+	return orDash(strings.Join(out, ", "))
+}
