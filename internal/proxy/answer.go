@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// answer is the body of an upstream's answer on its way to the client. It notes
+// whether the upstream broke it off, and can end an event stream between two
+// events.
+type answer struct {
+	io.ReadCloser
+	x        *exchange
+	switched *http.Response // the 101, where the answer is one
+	tunnel   atomic.Pointer[tunnel]
+
+	sse    bool
+	opaque bool // compressed: events cannot be told, any read's end will do
+
+	mu      sync.Mutex
+	between bool // between two events
+	ending  bool
+	ended   bool // between two events, by us
+	newline byte // line ends seen at the end: '\n' after one, '\r' after a lone \r, 0 after none
+	seen    byte // last byte
+}
+
+func (a *answer) Read(b []byte) (int, error) {
+	n, err := a.ReadCloser.Read(b)
+	if a.sse {
+		return a.events(b, n, err)
+	}
+	if err != nil && err != io.EOF {
+		a.x.broken = err
+	}
+	return n, err
+}
+
+// events follows the stream's events and, when it is to end, ends it after the
+// first whole one.
+func (a *answer) events(b []byte, n int, err error) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended || a.ending && a.between {
+		a.ended = true
+		return 0, io.EOF
+	}
+	for i, c := range b[:n] {
+		a.follow(c)
+		if a.between && a.ending {
+			a.ended = true
+			return i + 1, io.EOF
+		}
+	}
+	if a.opaque && n > 0 {
+		a.between = true
+	}
+	if err != nil && err != io.EOF {
+		a.x.broken = err
+	}
+	return n, err
+}
+
+// follow tells event ends: an empty line, ended by \n, \r\n or \r
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+func (a *answer) follow(c byte) {
+	last := a.seen
+	a.seen = c
+	switch {
+	case c == '\n' && last == '\r': // the second half of a line end already counted
+		return
+	case c == '\n' || c == '\r':
+		a.between = a.newline != 0
+		a.newline = c
+	default:
+		a.between = false
+		a.newline = 0
+	}
+}
+
+// end asks the event stream to end after the event under way, at once where
+// there is none.
+func (a *answer) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ending = true
+	if a.between {
+		a.x.cancel(errEnded) // wakes a Read that waits for the next event
+	}
+}
+
+func (a *answer) orderly() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ended
+}

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// smallBody is how large a body may be to be read whole before an upstream is
+// claimed, so that it can be sent again, in bytes.
+const smallBody = 64 << 10
+
+// clientBody is a request's body on its way in: it holds the client to its pace
+// and remembers how reading ended. A nil one is no body.
+type clientBody struct {
+	io.ReadCloser
+	x     *exchange
+	rc    *http.ResponseController
+	until time.Time // read deadline in force
+	whole []byte    // where it was read beforehand
+	known bool
+
+	mu  sync.Mutex
+	err error // reading failed, for the client's sake
+}
+
+// takeBody wraps the request's body and reads a small one. False: the client has
+// its answer already. It aborts the handler when the client is gone.
+func (x *exchange) takeBody() bool {
+	in := x.in
+	if in.ContentLength == 0 || in.Body == nil || in.Body == http.NoBody {
+		return true
+	}
+	if most := x.proxy.limits.MaxBody; most > 0 {
+		if in.ContentLength > most {
+			x.refuse(http.StatusRequestEntityTooLarge)
+			return false
+		}
+		in.Body = http.MaxBytesReader(x.ResponseWriter, in.Body, most)
+	}
+	b := &clientBody{ReadCloser: in.Body, x: x, rc: http.NewResponseController(x.ResponseWriter)}
+	x.body = b
+	in.Body = b
+	// A body announced with Expect is not asked for before the upstream does.
+	if in.ContentLength < 0 || in.ContentLength > smallBody || in.Header.Get("Expect") != "" {
+		return true
+	}
+	b.whole = make([]byte, in.ContentLength)
+	if _, err := io.ReadFull(b, b.whole); err != nil {
+		if !b.late() {
+			panic(http.ErrAbortHandler)
+		}
+		x.refuse(http.StatusRequestTimeout)
+		return false
+	}
+	b.known = true
+	in.Body = io.NopCloser(bytes.NewReader(b.whole))
+	return true
+}
+
+// rewindable gives the outgoing request the body as often as it needs it, where
+// it is known.
+func (b *clientBody) rewindable(out *http.Request) {
+	if b == nil || !b.known {
+		return
+	}
+	out.GetBody = func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(b.whole)), nil
+	}
+	out.Body, _ = out.GetBody()
+}
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	if b.x.finished.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.hurry()
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	_ = b.rc.SetReadDeadline(time.Time{}) // or net/http's watch for the client's leaving meets it
+	if err != io.EOF {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// hurry moves the deadline, at most once a second: it is a system's timer.
+func (b *clientBody) hurry() {
+	until := time.Now().Add(b.x.proxy.limits.BodyIdle)
+	if until.Sub(b.until) > b.x.proxy.limits.BodyIdle/60 {
+		b.until = until
+		_ = b.rc.SetReadDeadline(until)
+	}
+}
+
+// failed is why the body could not be read, nil when it could.
+func (b *clientBody) failed() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// late says whether the client sent nothing for too long.
+func (b *clientBody) late() bool { return errors.Is(b.failed(), os.ErrDeadlineExceeded) }

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+
+	"gesalpai.ch/steady"
+)
+
+// Client drives a proxy through its control socket. It may be used by several
+// goroutines. Every method returns steady.ErrNoProxy when no proxy answers, and
+// the proxy's own errors with their code.
+type Client struct {
+	http *http.Client
+}
+
+// NewClient makes a client for the proxy at socket. It connects when called.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	// A connection per call: the proxy may have been replaced since the last.
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Ping asks whether a proxy answers, and gives its process id.
+func (c *Client) Ping(ctx context.Context) (pid int, err error) {
+	var p ping
+	err = c.call(ctx, http.MethodGet, "/v1/ping", nil, &p)
+	return p.PID, err
+}
+
+// Table gives the table in force, as it was given to Serve.
+func (c *Client) Table(ctx context.Context) (steady.Table, error) {
+	var t steady.Table
+	err := c.call(ctx, http.MethodGet, "/v1/table", nil, &t)
+	return t, err
+}
+
+// Serve puts the whole table in force, on disk and then in one move. When it
+// returns nil, no new request goes to an upstream that the table does not list.
+// On error nothing has changed: steady.ErrPortTaken naming who listens there,
+// steady.ErrStore when the table file cannot be written, steady.ErrUsage for a
+// table that contradicts itself or is not newer than the one in force. When ctx
+// ends meanwhile, or the proxy dies, the table may be in force or not: Table
+// tells.
+func (c *Client) Serve(ctx context.Context, t steady.Table) error {
+	return c.call(ctx, http.MethodPut, "/v1/table", t, nil)
+}
+
+// Free says whether the listeners could be opened, or are the proxy's already;
+// else steady.ErrPortTaken naming who listens there.
+func (c *Client) Free(ctx context.Context, listeners []steady.Listener) error {
+	return c.call(ctx, http.MethodPost, "/v1/free", listeners, nil)
+}
+
+// Drain waits until nothing is in flight at the containers named by ids, in all
+// pools, and closes the idle connections kept to them. The table in force must
+// not list them any more (steady.ErrUsage). What outlives its clock is ended: 0
+// is at once, below 0 never. A container nothing is known of is quiet. When ctx
+// ends, the wait ends and nothing is cut.
+func (c *Client) Drain(ctx context.Context, ids []string, clocks steady.Drain) (steady.Drained, error) {
+	var d steady.Drained
+	err := c.call(ctx, http.MethodPost, "/v1/drain", drainRequest{IDs: ids, Clocks: clocks}, &d)
+	return d, err
+}
+
+// Traffic gives the counts since the proxy began.
+func (c *Client) Traffic(ctx context.Context) (steady.Traffic, error) {
+	var t steady.Traffic
+	err := c.call(ctx, http.MethodGet, "/v1/traffic", nil, &t)
+	return t, err
+}
+
+// Status tells what the proxy does right now: bound ports, what is in flight.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return fmt.Errorf("encode request to proxy: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://proxy"+path, &body)
+	if err != nil {
+		return fmt.Errorf("make request to proxy: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return noProxy(ctx, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		e := &steady.Error{}
+		if err := json.NewDecoder(res.Body).Decode(e); err != nil {
+			return fmt.Errorf("proxy answered %s: %w", res.Status, err)
+		}
+		return e
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return noProxy(ctx, err)
+	}
+	return nil
+}
+
+// noProxy tells a proxy that is not there from a caller who stopped waiting.
+func noProxy(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return steady.ErrNoProxy.With("the proxy does not answer: "+err.Error(), "start it: steady proxy")
+}

@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+
+	"gesalpai.ch/steady"
+)
+
+// maxControlBody bounds what the control socket reads: a table of 10,000 routes
+// is some 3 MB.
+const maxControlBody = 64 << 20
+
+// drainRequest asks for a drain.
+type drainRequest struct {
+	IDs    []string     `json:"ids"`
+	Clocks steady.Drain `json:"clocks"`
+}
+
+// ping says who answers.
+type ping struct {
+	PID int `json:"pid"`
+}
+
+// control is the handler of the control socket; its other end is Client.
+func (p *Proxy) control(life context.Context) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, ping{PID: os.Getpid()}, nil)
+	})
+	mux.HandleFunc("GET /v1/table", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, p.inForce(), nil)
+	})
+	mux.HandleFunc("GET /v1/traffic", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, p.counts.read(), nil)
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, p.status(), nil)
+	})
+	mux.HandleFunc("PUT /v1/table", func(w http.ResponseWriter, r *http.Request) {
+		var t steady.Table
+		if err := read(w, r, &t); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		reply(w, struct{}{}, p.serve(life, t))
+	})
+	mux.HandleFunc("POST /v1/free", func(w http.ResponseWriter, r *http.Request) {
+		var listeners []steady.Listener
+		if err := read(w, r, &listeners); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		reply(w, struct{}{}, p.free(r.Context(), listeners))
+	})
+	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
+		var ask drainRequest
+		if err := read(w, r, &ask); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		drained, err := p.drain(r.Context(), ask.IDs, ask.Clocks)
+		reply(w, drained, err)
+	})
+	return mux
+}
+
+func read(w http.ResponseWriter, r *http.Request, into any) error {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody)).Decode(into)
+	if err != nil {
+		return steady.ErrUsage.With("request to the proxy does not parse: "+err.Error(), "")
+	}
+	return nil
+}
+
+// reply sends the answer, or the error with its code.
+func reply(w http.ResponseWriter, answer any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		answer = steady.AsError(err)
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"gesalpai.ch/steady"
+)
+
+// counter is steady.Counts while it is being counted. One of its own per
+// service and release; an atomic add per event.
+type counter struct {
+	requests, answered, errors, lost, cut, left, retried atomic.Int64
+	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
+}
+
+func (c *counter) read() steady.Counts {
+	return steady.Counts{
+		Requests: c.requests.Load(), Answered: c.answered.Load(), Errors: c.errors.Load(),
+		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
+		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
+		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
+	}
+}
+
+// counters holds every counter since the proxy began. Looked up when a pool or
+// an upstream is made, never per request.
+type counters struct {
+	mu  sync.Mutex
+	all map[string]map[int]*counter
+}
+
+func (c *counters) of(service string, release int) *counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = map[string]map[int]*counter{}
+	}
+	releases := c.all[service]
+	if releases == nil {
+		releases = map[int]*counter{}
+		c.all[service] = releases
+	}
+	if releases[release] == nil {
+		releases[release] = &counter{}
+	}
+	return releases[release]
+}
+
+// read leaves out what has counted nothing.
+func (c *counters) read() steady.Traffic {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := steady.Traffic{}
+	for service, releases := range c.all {
+		counts := map[int]steady.Counts{}
+		for release, n := range maps.All(releases) {
+			if read := n.read(); read != (steady.Counts{}) {
+				counts[release] = read
+			}
+		}
+		if len(counts) > 0 {
+			t[service] = counts
+		}
+	}
+	return t
+}

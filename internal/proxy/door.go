@@ -1,0 +1,212 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
+)
+
+// backlogTime is how long a listener that closes still accepts, so that clients
+// whose connect the kernel has answered are not reset.
+const backlogTime = 20 * time.Millisecond
+
+// door is one address we listen on and the pool behind it.
+type door struct {
+	ln     *net.TCPListener
+	behind atomic.Pointer[behind]
+	gone   atomic.Bool // no table lists it any more: its connections are lame ducks
+}
+
+// behind is what a table puts behind a door.
+type behind struct {
+	pool     *pool
+	protocol string
+}
+
+// doorKey finds a request's door in its connection's context.
+type doorKey struct{}
+
+// port is the port the door got.
+func (d *door) port() uint16 { return listen.Port(d.ln) }
+
+// close stops accepting. Connections that are open stay; their next answer says
+// that it is the last.
+func (d *door) close() {
+	d.gone.Store(true)
+	_ = d.ln.SetDeadline(time.Now().Add(backlogTime))
+}
+
+// accept takes connections until the door is closed.
+func (p *Proxy) accept(life context.Context, d *door) {
+	defer d.ln.Close()
+	pause := time.Duration(0)
+	for {
+		if !p.seats.take(life) {
+			return
+		}
+		c, err := d.ln.AcceptTCP()
+		if err == nil {
+			pause = 0
+			p.admit(life, &clientConn{TCPConn: c, door: d, seats: p.seats})
+			continue
+		}
+		p.seats.free()
+		if d.gone.Load() || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// Out of files or memory: what waits in the backlog is not lost yet.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		p.log.Warn("accept", "addr", d.ln.Addr().String(), "err", err, "pause", pause)
+		wait(life, pause)
+	}
+}
+
+func (p *Proxy) admit(life context.Context, c *clientConn) {
+	p.conns.add(c)
+	p.work.Go(func() { p.greet(life, c) })
+}
+
+// clientConn is an open client connection.
+type clientConn struct {
+	*net.TCPConn
+	door  *door
+	seats *seats
+	conns *conns
+	once  sync.Once
+}
+
+// Close closes the connection and gives its seat back.
+func (c *clientConn) Close() error {
+	err := c.TCPConn.Close()
+	c.once.Do(func() {
+		c.conns.remove(c)
+		c.seats.free()
+	})
+	return err
+}
+
+// seats bounds how many client connections are open.
+type seats struct{ taken chan struct{} }
+
+func newSeats(n int) *seats { return &seats{taken: make(chan struct{}, n)} }
+
+func (s *seats) take(ctx context.Context) bool {
+	select {
+	case s.taken <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case s.taken <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *seats) free() { <-s.taken }
+
+// conns are the open client connections.
+type conns struct {
+	mu   sync.Mutex
+	open map[*clientConn]struct{}
+}
+
+func (s *conns) add(c *clientConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[*clientConn]struct{}{}
+	}
+	c.conns = s
+	s.open[c] = struct{}{}
+}
+
+func (s *conns) remove(c *clientConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, c)
+}
+
+func (s *conns) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+func (s *conns) closeAll() {
+	s.mu.Lock()
+	open := make([]*clientConn, 0, len(s.open))
+	for c := range s.open {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+}
+
+// handed is the listener net/http accepts from: connections that turned out to
+// speak HTTP.
+type handed struct {
+	ch   chan net.Conn
+	done chan struct{}
+	once sync.Once
+}
+
+func newHanded() *handed { return &handed{ch: make(chan net.Conn), done: make(chan struct{})} }
+
+func (h *handed) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.ch:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handed) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }
+
+// hand gives a connection to net/http.
+func (h *handed) hand(c *clientConn) {
+	select {
+	case h.ch <- c:
+	case <-h.done:
+		c.Close()
+	}
+}
+
+// key tells listeners of a table apart. Those that let the proxy choose a port
+// are told apart by their pool and their order.
+type key struct {
+	host  string
+	port  uint16
+	pool  string
+	order int
+}
+
+func keys(listeners []steady.Listener) []key {
+	out := make([]key, len(listeners))
+	chosen := map[key]int{}
+	for i, l := range listeners {
+		out[i] = key{host: l.Host, port: l.Port}
+		if l.Port == 0 {
+			out[i].pool = l.Pool
+			n := chosen[out[i]]
+			chosen[out[i]]++
+			out[i].order = n
+		}
+	}
+	return out
+}

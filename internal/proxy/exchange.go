@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+	"time"
+)
+
+// Causes for which the proxy itself ends what is in flight.
+var (
+	errCut      = errors.New("cut: the drain's clock ran out")
+	errEnded    = errors.New("ended: the drain's clock ran out")
+	errSwitched = errors.New("upstream switched protocols") // never leaves the package
+)
+
+// retryAfter is what a 503 of ours asks of clients, in seconds.
+const retryAfter = "1"
+
+// exchange is one HTTP request and its answer. To net/http's ReverseProxy it is
+// the transport, and the writer of the answer.
+type exchange struct {
+	flight
+	http.ResponseWriter
+	proxy  *Proxy
+	door   *door
+	pool   *pool
+	in     *http.Request
+	cancel context.CancelCauseFunc
+	body   *clientBody // nil where the request has none
+	answer answer
+	rproxy httputil.ReverseProxy
+
+	tries    int
+	status   int // of the answer's head; 0 while none was written
+	claimed  bool
+	finished atomic.Bool
+	broken   error // the answer broke off: reading it from the upstream failed
+	unsent   error // the client did not take the answer
+	failed   bool  // we answered in the app's place
+	gaveUp   bool  // because of the client
+	isCut    atomic.Bool
+}
+
+// ServeHTTP passes one request to an upstream of its listener's pool.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	p.work.Add(1)
+	defer p.work.Done()
+	d := in.Context().Value(doorKey{}).(*door)
+	x := &exchange{ResponseWriter: w, proxy: p, door: d, pool: d.behind.Load().pool}
+	x.flight.ender = x
+	ctx, cancel := context.WithCancelCause(in.Context())
+	defer cancel(nil)
+	x.cancel = cancel
+	x.in = in.WithContext(ctx)
+	if !x.takeBody() {
+		return
+	}
+	if x.claim(nil) == nil {
+		x.pool.nobody.requests.Add(1)
+		x.pool.nobody.lost.Add(1)
+		x.refuse(http.StatusServiceUnavailable)
+		return
+	}
+	aborted := true
+	defer func() { x.finish(aborted) }()
+	x.rproxy = httputil.ReverseProxy{
+		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,
+		BufferPool: &p.buffers, ErrorLog: p.quiet,
+	}
+	x.rproxy.ServeHTTP(x, x.in)
+	aborted = false
+}
+
+// claim claims an upstream, another than avoid where there is one, and moves the
+// request to its count.
+func (x *exchange) claim(avoid *upstream) *upstream {
+	u := x.pool.claim(&x.flight, avoid)
+	x.claimed = u != nil
+	if u != nil {
+		u.count.requests.Add(1)
+	}
+	return u
+}
+
+// unclaim takes back a claim that came to nothing, to claim anew.
+func (x *exchange) unclaim() {
+	x.upstream.count.requests.Add(-1)
+	x.claimed = false
+	x.pool.leave(&x.flight)
+}
+
+// finish leaves the upstream and counts how it went.
+func (x *exchange) finish(aborted bool) {
+	x.finished.Store(true)
+	if !x.claimed { // the last claim found no upstream any more
+		return
+	}
+	count := x.upstream.count
+	switch {
+	case x.kind == stream: // its head was the answer; how it ended, leave counts
+		count.answered.Add(1)
+	case x.isCut.Load() && (aborted || x.failed):
+		count.lost.Add(1)
+		count.cut.Add(1)
+	case x.gaveUp, aborted && x.left():
+		count.left.Add(1)
+	case x.failed, aborted:
+		count.lost.Add(1)
+	default:
+		count.answered.Add(1)
+		if x.status >= http.StatusInternalServerError {
+			count.errors.Add(1)
+		}
+	}
+	x.pool.leave(&x.flight)
+}
+
+// left says whether it is the client that gave up.
+func (x *exchange) left() bool {
+	if x.unsent != nil {
+		return true
+	}
+	return x.broken == nil && x.in.Context().Err() != nil || errors.Is(x.broken, context.Canceled)
+}
+
+// fail answers where the app did not. ReverseProxy calls it with what RoundTrip
+// returned.
+func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, errSwitched):
+		x.tunnel()
+		return
+	case x.isCut.Load():
+		x.failed = true
+		x.refuse(http.StatusServiceUnavailable)
+		return
+	case errors.As(err, &tooLarge):
+		x.gaveUp = true
+		x.refuse(http.StatusRequestEntityTooLarge)
+		return
+	case x.body.late():
+		x.gaveUp = true
+		x.refuse(http.StatusRequestTimeout)
+		return
+	case x.body.failed() != nil, x.in.Context().Err() != nil:
+		x.gaveUp = true
+		panic(http.ErrAbortHandler) // nobody reads an answer
+	}
+	x.failed = true
+	x.proxy.log.Warn("request lost", "service", x.pool.service, "replica", x.upstream.Name,
+		"release", x.upstream.Release, "method", out.Method, "err", err)
+	if !x.claimed {
+		x.refuse(http.StatusServiceUnavailable)
+		return
+	}
+	x.refuse(http.StatusBadGateway)
+}
+
+// refuse is an answer of our own.
+func (x *exchange) refuse(status int) {
+	h := x.Header()
+	clear(h)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	if status != http.StatusBadGateway {
+		h.Set("Connection", "close")
+	}
+	x.WriteHeader(status)
+	io.WriteString(x, http.StatusText(status)+"\n")
+}
+
+// WriteHeader passes the answer's head on. A lame duck says with every answer
+// that the connection ends.
+func (x *exchange) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		x.status = status
+		h := x.Header()
+		if _, ok := h["Content-Type"]; !ok {
+			h["Content-Type"] = nil // keeps net/http from guessing one
+		}
+		if x.door.gone.Load() || x.proxy.lame.Load() {
+			h.Set("Connection", "close")
+		}
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	n, err := x.ResponseWriter.Write(b)
+	if err != nil {
+		x.unsent = err
+	}
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the server's own writer.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// cut breaks the exchange off. The deadline is for an answer that blocks in a
+// client that does not read; it leaves time for the 503 of one not begun.
+func (x *exchange) cut() {
+	x.isCut.Store(true)
+	x.cancel(errCut)
+	rc := http.NewResponseController(x.ResponseWriter)
+	_ = rc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = rc.SetReadDeadline(time.Now())
+	if t := x.answer.tunnel.Load(); t != nil {
+		t.cut()
+	}
+}
+
+func (x *exchange) end() {
+	if t := x.answer.tunnel.Load(); t != nil {
+		t.end()
+		return
+	}
+	x.answer.end()
+}
+
+func (x *exchange) orderly() bool {
+	if t := x.answer.tunnel.Load(); t != nil {
+		return t.orderly()
+	}
+	return x.answer.orderly()
+}

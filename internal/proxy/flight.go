@@ -1,0 +1,73 @@
+package proxy
+
+// Kinds of flight.
+const (
+	request  = iota // an HTTP request and its answer
+	stream          // WebSocket and other upgrades, SSE, TCP
+	question        // a silent client's: does the upstream speak first?
+)
+
+// ender ends what is in flight.
+type ender interface {
+	// cut breaks it off now. It is called with the pool's lock held and must not
+	// block; calling it again is harmless.
+	cut()
+	// end asks a stream to end in an orderly way, as soon as a boundary allows. It
+	// returns at once; the stream leaves by itself afterwards.
+	end()
+	// orderly says, once a stream has left, whether it was told its end in its own
+	// protocol.
+	orderly() bool
+}
+
+// flight is something claimed on an upstream and not yet left. All fields are
+// guarded by the pool's lock but ender, which is set before the claim.
+type flight struct {
+	ender
+	kind       int
+	upstream   *upstream
+	asked      bool // end was called by a drain
+	wasCut     bool // cut was called by a drain
+	prev, next *flight
+}
+
+// flights is a list through the flights themselves: joining and leaving cost no
+// allocation and no search.
+type flights struct {
+	root flight
+	n    [3]int // by kind
+}
+
+func (l *flights) add(f *flight) {
+	if l.root.next == nil {
+		l.root.next, l.root.prev = &l.root, &l.root
+	}
+	f.prev, f.next = l.root.prev, &l.root
+	f.prev.next, f.next.prev = f, f
+	l.n[f.kind]++
+}
+
+func (l *flights) remove(f *flight) {
+	f.prev.next, f.next.prev = f.next, f.prev
+	f.prev, f.next = nil, nil
+	l.n[f.kind]--
+}
+
+func (l *flights) turn(f *flight, kind int) {
+	l.n[f.kind]--
+	f.kind = kind
+	l.n[kind]++
+}
+
+// of lists the flights of one kind, oldest first.
+func (l *flights) of(kind int) []*flight {
+	out := make([]*flight, 0, l.n[kind])
+	for f := l.root.next; f != nil && f != &l.root; f = f.next {
+		if f.kind == kind {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (l *flights) total() int { return l.n[request] + l.n[stream] + l.n[question] }

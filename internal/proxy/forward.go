@@ -1,0 +1,182 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxTries is how often a request is offered to upstreams in all.
+	maxTries = 5
+	// firstPause is how long to wait before the same upstream is dialled again; it
+	// doubles: with maxTries 375 ms in all.
+	firstPause = 25 * time.Millisecond
+)
+
+// rewrite makes the outgoing request of the incoming one: the target exactly as
+// it came, the same Host, X-Forwarded-* appended to what is there.
+func rewrite(pr *httputil.ProxyRequest) {
+	in, out := pr.In, pr.Out
+	out.URL.Scheme = "http"
+	out.URL.Host = "upstream" // a name for the transport; its dial knows the address
+	out.URL.RawQuery = in.URL.RawQuery
+	out.Host = in.Host
+	if path, _, _ := strings.Cut(in.RequestURI, "?"); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+		out.URL.Opaque = path
+	}
+	forwarded(in, out)
+	if idempotent(in) {
+		if _, ok := out.Header["Idempotency-Key"]; !ok {
+			out.Header["Idempotency-Key"] = []string{} // tells http.Transport, is not sent
+		}
+	}
+}
+
+// forwarded keeps what a front before us said and adds what we see.
+func forwarded(in, out *http.Request) {
+	ip, _, err := net.SplitHostPort(in.RemoteAddr)
+	if err != nil {
+		ip = in.RemoteAddr
+	}
+	if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
+		ip = strings.Join(before, ", ") + ", " + ip
+	}
+	h := out.Header
+	h["X-Forwarded-For"] = []string{ip}
+	keep(h, in.Header, "X-Forwarded-Host", in.Host)
+	keep(h, in.Header, "X-Forwarded-Proto", "http")
+	if v := in.Header["Forwarded"]; v != nil {
+		h["Forwarded"] = v
+	}
+}
+
+func keep(out, in http.Header, key, otherwise string) {
+	if v := in[key]; len(v) > 0 {
+		out[key] = v
+		return
+	}
+	out[key] = []string{otherwise}
+}
+
+// idempotent says whether a request may be sent twice: by its method (RFC 9110,
+// 9.2.2), or because its client gave it a key by which the app knows it again.
+func idempotent(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return r.Header.Get("Idempotency-Key") != "" || r.Header.Get("X-Idempotency-Key") != ""
+}
+
+// RoundTrip sends the request to the upstream claimed, and to another where that
+// cannot do harm. Retries on pooled connections that turn out to be closed are
+// net/http's own: it sends again what is idempotent and can be rewound, and
+// anything of which no byte was written.
+func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	x.body.rewindable(out)
+	replayable := idempotent(x.in) && (out.Body == nil || out.GetBody != nil)
+	pause := firstPause
+	for {
+		u := x.upstream
+		transport := u.once
+		if replayable {
+			transport = u.replayable
+		}
+		res, err := transport.RoundTrip(out)
+		x.tries++
+		if err == nil {
+			return x.answered(res)
+		}
+		if !x.again(err, replayable) {
+			return nil, err
+		}
+		x.unclaim()
+		if x.claim(u) == nil {
+			x.pool.nobody.requests.Add(1)
+			x.pool.nobody.lost.Add(1)
+			return nil, err
+		}
+		x.upstream.count.retried.Add(1)
+		if x.upstream == u {
+			if !wait(out.Context(), pause) {
+				return nil, err
+			}
+			pause *= 2
+		}
+		if out.GetBody != nil {
+			out.Body, _ = out.GetBody()
+		}
+	}
+}
+
+// again says whether the request may be offered once more. A connection that
+// never was did no harm; a fresh one that broke before it answered may have been
+// the end of a replica, so what is idempotent may try another.
+func (x *exchange) again(err error, replayable bool) bool {
+	if x.tries >= maxTries || x.in.Context().Err() != nil || x.body.failed() != nil {
+		return false
+	}
+	var dial *dialError
+	if errors.As(err, &dial) {
+		return true
+	}
+	return replayable && x.tries == 1 && x.pool.others(x.upstream) && hungUp(err)
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// others says whether the pool has another upstream than u in force.
+func (p *pool) others(u *upstream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, other := range p.routed {
+		if other != u {
+			return true
+		}
+	}
+	return false
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// answered looks at the answer's head.
+func (x *exchange) answered(res *http.Response) (*http.Response, error) {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		x.answer.switched = res
+		return nil, errSwitched
+	}
+	x.answer.x = x
+	x.answer.ReadCloser = res.Body
+	res.Body = &x.answer
+	if isEvents(res) {
+		x.answer.sse = true
+		x.answer.opaque = res.Header.Get("Content-Encoding") != ""
+		x.answer.between = true
+		x.pool.stream(&x.flight)
+	}
+	return res, nil
+}
+
+func isEvents(res *http.Response) bool {
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}

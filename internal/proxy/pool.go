@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// pool is the upstreams of one port of one service. It keeps its identity across
+// tables: a shift changes its upstreams under its lock and nothing else.
+type pool struct {
+	name    string
+	service string
+	counts  *counters
+	nobody  *counter // of what found no upstream: release 0
+	learnt  atomic.Int32
+
+	mu sync.Mutex
+	// routed are the upstreams in force, the only ones claim gives.
+	routed []*upstream
+	// known are the routed ones and those that still have something in flight.
+	known map[steady.Upstream]*upstream
+	turn  int // where the next search for the least busy begins
+}
+
+func newPool(name string, counts *counters) *pool {
+	service := name
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		service = name[:i]
+	}
+	return &pool{
+		name: name, service: service, counts: counts, nobody: counts.of(service, 0),
+		known: map[steady.Upstream]*upstream{},
+	}
+}
+
+// claim takes the least busy upstream and counts f in, both under one lock: once
+// shift has returned, nothing can be claimed on an upstream it left out, and
+// nothing claimed before is unseen by a drain. One that failed lately or is
+// avoid is taken only where there is no other. Nil when there is none at all.
+//
+// A gate (hold) belongs here, before the choice.
+func (p *pool) claim(f *flight, avoid *upstream) *upstream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.choose(avoid)
+	if u == nil {
+		return nil
+	}
+	f.upstream = u
+	u.flights.add(f)
+	for _, t := range u.tallies {
+		t.joined(f)
+	}
+	return u
+}
+
+func (p *pool) choose(avoid *upstream) *upstream {
+	n := len(p.routed)
+	if n == 1 {
+		return p.routed[0]
+	}
+	var best *upstream
+	bestLoad := 0
+	for i := range n {
+		u := p.routed[(p.turn+i)%n]
+		load := u.flights.total()
+		if u == avoid || u.failing() {
+			load += 1 << 30
+		}
+		if best == nil || load < bestLoad {
+			best, bestLoad = u, load
+		}
+	}
+	p.turn++
+	return best
+}
+
+func (u *upstream) failing() bool {
+	return !u.failedAt.IsZero() && time.Since(u.failedAt) < avoidFor
+}
+
+func (p *pool) dialled(u *upstream, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u.failedAt = time.Time{}
+	if err != nil {
+		u.failedAt = time.Now()
+	}
+}
+
+// leave counts f out. What a drain that watches learns, it learns here.
+func (p *pool) leave(f *flight) {
+	p.mu.Lock()
+	u := f.upstream
+	u.flights.remove(f)
+	quiet := p.forget(u)
+	if f.kind == stream {
+		u.count.streamLeft(f)
+	}
+	for _, t := range u.tallies {
+		t.left(f)
+	}
+	p.mu.Unlock()
+	if quiet {
+		u.closeIdle()
+	}
+}
+
+func (c *counter) streamLeft(f *flight) {
+	switch {
+	case f.asked && f.orderly():
+		c.streamsClosed.Add(1)
+	case f.asked || f.wasCut:
+		c.streamsCut.Add(1)
+	default:
+		c.streamsEnded.Add(1)
+	}
+}
+
+// stream makes f, claimed as something else, a stream from now on. False: f was a
+// question, and a shift has broken it off.
+func (p *pool) stream(f *flight) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := f.kind
+	if was == question && f.wasCut {
+		return false
+	}
+	f.upstream.flights.turn(f, stream)
+	f.upstream.count.streams.Add(1)
+	for _, t := range f.upstream.tallies {
+		t.turned(was)
+	}
+	return true
+}
+
+// shift puts other upstreams in force. Those that leave are forgotten once
+// nothing of theirs is in flight; questions to them are broken off, as those who
+// ask will ask again.
+func (p *pool) shift(to []steady.Upstream) {
+	p.mu.Lock()
+	var quiet []*upstream
+	before := p.routed
+	p.routed = make([]*upstream, len(to))
+	for _, u := range before {
+		u.routed = false
+	}
+	for i, s := range to {
+		u := p.known[s]
+		if u == nil {
+			u = newUpstream(p, s, p.counts.of(p.service, s.Release))
+			p.known[s] = u
+		}
+		u.routed = true
+		p.routed[i] = u
+	}
+	for _, u := range before {
+		if u.routed {
+			continue
+		}
+		for _, f := range u.flights.of(question) {
+			f.wasCut = true
+			f.cut()
+		}
+		if p.forget(u) {
+			quiet = append(quiet, u)
+		}
+	}
+	p.mu.Unlock()
+	for _, u := range quiet {
+		u.closeIdle()
+	}
+}
+
+// forget drops u when no table lists it and nothing of it is in flight.
+func (p *pool) forget(u *upstream) bool {
+	if u.routed || u.flights.total() > 0 {
+		return false
+	}
+	delete(p.known, u.Upstream)
+	return true
+}
+
+// gone says whether the pool has neither upstreams nor anything in flight.
+func (p *pool) gone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.known) == 0
+}
+
+// replicas lists the known upstreams of the containers named by id.
+func (p *pool) replicas(ids map[string]bool) []*upstream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []*upstream
+	for _, u := range p.known {
+		if ids[u.ID] {
+			out = append(out, u)
+		}
+	}
+	return out
+}

@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// duckTime is how long idle client connections may still say something when
+// Run's context has ended and nothing is in flight any more.
+const duckTime = time.Second
+
+// Proxy is the data plane. New makes one, Run serves.
+type Proxy struct {
+	opts    Options
+	limits  Limits
+	log     *slog.Logger
+	quiet   *log.Logger // for net/http's own words, which are about clients
+	counts  counters
+	buffers buffers
+	http    *handed
+	seats   *seats
+	conns   conns
+	lame    atomic.Bool    // every answer is its connection's last
+	work    sync.WaitGroup // accept loops, greetings, relays, exchanges
+
+	serving sync.Mutex // one table at a time
+	mu      sync.Mutex // guards what follows
+	table   steady.Table
+	pools   map[string]*pool
+	leaving []*pool // no table lists them; something may be in flight
+	doors   map[key]*door
+	missing map[key]error // listed, but could not be bound when the table was loaded
+}
+
+// New makes a Proxy. It opens nothing.
+func New(o Options) (*Proxy, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	l := o.Limits.filled()
+	return &Proxy{
+		opts: o, limits: l, log: o.Log, quiet: log.New(io.Discard, "", 0),
+		http: newHanded(), seats: newSeats(l.MaxConns),
+		pools: map[string]*pool{}, doors: map[key]*door{}, missing: map[key]error{},
+	}, nil
+}
+
+// Run serves the table file's table at once, then the control socket, until ctx
+// ends. Then it stops accepting, says Connection: close with every answer, gives
+// what is in flight Limits.Grace and returns nil. An error means that it could
+// not begin: another proxy has the socket, or its directory cannot be written.
+func (p *Proxy) Run(ctx context.Context) error {
+	control, err := openControl(p.opts.Socket)
+	if err != nil {
+		return err
+	}
+	defer control.close()
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	srv := p.server(life)
+	p.work.Go(func() { _ = srv.Serve(p.http) })
+	p.resume(life)
+	ctl := &http.Server{Handler: p.control(life), ReadHeaderTimeout: p.limits.ReadHeaderTimeout, ErrorLog: p.quiet}
+	failed := make(chan error, 1)
+	p.work.Go(func() { failed <- ctl.Serve(control.ln) })
+	p.log.Info("proxy serves", "socket", p.opts.Socket, "pid", os.Getpid())
+	err = p.until(ctx, life, failed)
+	_ = ctl.Close()
+	p.finish()
+	kill()
+	p.conns.closeAll()
+	_ = srv.Close()
+	p.work.Wait()
+	p.closeIdle()
+	return err
+}
+
+// server is net/http's, for connections already known to speak HTTP.
+func (p *Proxy) server(life context.Context) *http.Server {
+	return &http.Server{
+		Handler:           p,
+		ReadHeaderTimeout: p.limits.ReadHeaderTimeout,
+		IdleTimeout:       p.limits.IdleTimeout,
+		MaxHeaderBytes:    p.limits.MaxHeaderBytes,
+		ErrorLog:          p.quiet,
+		BaseContext:       func(net.Listener) context.Context { return life },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, doorKey{}, c.(*clientConn).door)
+		},
+	}
+}
+
+// until waits for the end, and meanwhile tries again what could not be bound.
+func (p *Proxy) until(ctx, life context.Context, failed <-chan error) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return errors.Join(errors.New("control socket ended"), err)
+		case <-tick.C:
+			p.rebind(life)
+		}
+	}
+}
+
+// finish ends the data plane: no new connection, and for what is open a bounded
+// time.
+func (p *Proxy) finish() {
+	p.lame.Store(true)
+	p.mu.Lock()
+	for _, d := range p.doors {
+		d.close()
+	}
+	p.mu.Unlock()
+	grace := p.limits.Grace
+	ctx, cancel := context.WithTimeout(context.Background(), grace+lastWords+settle)
+	defer cancel()
+	d := newDraining(p.upstreams(), steady.Drain{Requests: grace, Streams: grace})
+	defer d.stop()
+	if err := d.run(ctx); err != nil {
+		p.log.Warn("end with requests in flight", "err", err)
+	}
+	for end := time.Now().Add(duckTime); p.conns.count() > 0 && time.Now().Before(end); {
+		wait(ctx, 5*time.Millisecond)
+	}
+}
+
+// closeIdle closes every connection kept to an upstream.
+func (p *Proxy) closeIdle() {
+	for _, u := range p.upstreams() {
+		u.closeIdle()
+	}
+}
+
+// upstreams lists all that are routed or have something in flight.
+func (p *Proxy) upstreams() []*upstream {
+	var out []*upstream
+	for _, pool := range p.allPools() {
+		pool.mu.Lock()
+		for _, u := range pool.known {
+			out = append(out, u)
+		}
+		pool.mu.Unlock()
+	}
+	return out
+}
+
+func (p *Proxy) allPools() []*pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*pool, 0, len(p.pools)+len(p.leaving))
+	for _, pool := range p.pools {
+		out = append(out, pool)
+	}
+	return append(out, p.leaving...)
+}
+
+// replicas lists the known upstreams of the containers named.
+func (p *Proxy) replicas(ids []string) []*upstream {
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var out []*upstream
+	for _, pool := range p.allPools() {
+		out = append(out, pool.replicas(wanted)...)
+	}
+	return out
+}

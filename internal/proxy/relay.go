@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// relay carries one TCP connection, or asks an upstream whether it speaks first.
+type relay struct {
+	flight
+	pool   *pool
+	client *net.TCPConn
+	hungUp bool // the upstream ended a question by itself
+
+	mu       sync.Mutex
+	upstream *net.TCPConn // nil until dialled
+	closed   bool
+	stop     context.CancelFunc
+}
+
+func newRelay(p *pool, client *net.TCPConn) *relay {
+	r := &relay{pool: p, client: client}
+	r.flight.ender = r
+	return r
+}
+
+// open claims an upstream and dials it; another where that fails. Until it is
+// carried it is a question, which a shift breaks off, and then another upstream
+// is claimed.
+func (r *relay) open(ctx context.Context) bool {
+	var avoid *upstream
+	pause := firstPause
+	for range maxTries {
+		r.kind, r.wasCut = question, false
+		u := r.pool.claim(&r.flight, avoid)
+		if u == nil {
+			r.pool.nobody.lost.Add(1)
+			return false
+		}
+		again := u == avoid
+		if (!again || wait(ctx, pause)) && r.dial(ctx, u) {
+			return true
+		}
+		r.pool.leave(&r.flight)
+		if again {
+			pause *= 2
+		}
+		avoid = u
+	}
+	avoid.count.lost.Add(1)
+	return false
+}
+
+func (r *relay) dial(ctx context.Context, u *upstream) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.closed, r.upstream, r.stop = false, nil, cancel
+	r.mu.Unlock()
+	c, err := u.dial(ctx, "tcp", "")
+	if err != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		c.Close()
+		return false
+	}
+	r.upstream = c.(*net.TCPConn)
+	return true
+}
+
+// drop leaves the upstream without having carried anything.
+func (r *relay) drop() {
+	_ = r.upstream.Close()
+	r.pool.leave(&r.flight)
+}
+
+// carry relays both ways until both have ended and leaves. Bare TCP connections
+// on both sides let io.Copy splice in the kernel. False: a shift was faster, and
+// nothing was carried.
+func (r *relay) carry() bool {
+	defer r.pool.leave(&r.flight)
+	defer r.upstream.Close()
+	if !r.pool.stream(&r.flight) {
+		return false
+	}
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		r.copy(r.upstream, r.client)
+	}()
+	r.copy(r.client, r.upstream)
+	<-up
+	return true
+}
+
+// copy passes the end of one way on as such; what breaks, breaks both.
+func (r *relay) copy(dst, src *net.TCPConn) {
+	if _, err := io.Copy(dst, src); err != nil {
+		r.cut()
+		return
+	}
+	_ = dst.CloseWrite()
+}
+
+// end sends a FIN both ways: TCP has no other way to say so.
+func (r *relay) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.upstream != nil && !r.closed {
+		_ = r.client.CloseWrite()
+		_ = r.upstream.CloseWrite()
+	}
+}
+
+// cut resets both connections; a question's only towards the upstream, as its
+// client will be asked for elsewhere.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.stop != nil {
+		r.stop()
+	}
+	if r.upstream != nil {
+		reset(r.upstream)
+	}
+	if r.kind == question {
+		// wakes the wait for the client's first word
+		_ = r.client.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	reset(r.client)
+}
+
+func (r *relay) orderly() bool { return false }
+
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}

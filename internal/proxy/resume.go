@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"context"
+	"os"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
+)
+
+// resume serves the table of the table file, if there is one that can be read. A
+// file that cannot is set aside, and the proxy begins empty: whoever drives it
+// puts a table in force.
+func (p *Proxy) resume(life context.Context) {
+	clearTemporaries(p.opts.TableFile)
+	r, err := load(p.opts.TableFile)
+	if err != nil {
+		aside := p.opts.TableFile + ".unreadable"
+		p.log.Error("table file cannot be used; begin with an empty table", "err", err, "kept", aside)
+		_ = os.Rename(p.opts.TableFile, aside)
+		return
+	}
+	fresh := map[key]*door{}
+	missing := map[key]error{}
+	for i, k := range keys(r.Table.Listeners) {
+		l := r.Table.Listeners[i]
+		ln, err := listen.TCP(life, remembered(r, i).Addr())
+		if err != nil && l.Port == 0 {
+			ln, err = listen.TCP(life, l.Addr())
+		}
+		if err != nil {
+			p.log.Error("listen", "addr", l.Addr(), "err", err)
+			missing[k] = err
+			continue
+		}
+		fresh[k] = &door{ln: ln}
+	}
+	p.force(life, r.Table, fresh)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.missing = missing
+}
+
+// remembered is the record's i-th listener with the port it got.
+func remembered(r record, i int) steady.Listener {
+	l := r.Table.Listeners[i]
+	if l.Port == 0 && i < len(r.Bound) {
+		l.Port = r.Bound[i]
+	}
+	return l
+}
+
+// rebind tries again what could not be bound when the table was loaded.
+func (p *Proxy) rebind(life context.Context) {
+	p.serving.Lock()
+	defer p.serving.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.missing) == 0 {
+		return
+	}
+	for i, k := range keys(p.table.Listeners) {
+		if p.missing[k] == nil {
+			continue
+		}
+		l := p.table.Listeners[i]
+		ln, err := listen.TCP(life, l.Addr())
+		if err != nil {
+			p.missing[k] = err
+			continue
+		}
+		d := &door{ln: ln}
+		d.behind.Store(&behind{pool: p.pools[l.Pool], protocol: l.Protocol})
+		p.open(life, k, d)
+		p.log.Info("listens at last", "addr", l.Addr())
+	}
+}

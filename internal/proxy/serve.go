@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
+)
+
+// serve puts a table in force. Everything that can fail comes first, so on error
+// nothing has changed.
+func (p *Proxy) serve(life context.Context, t steady.Table) error {
+	p.serving.Lock()
+	defer p.serving.Unlock()
+	if err := check(t); err != nil {
+		return err
+	}
+	if now := p.inForce().Version; t.Version <= now {
+		return steady.ErrUsage.With(
+			fmt.Sprintf("table version %d is not newer than version %d in force", t.Version, now), "")
+	}
+	b := &binding{proxy: p, life: life, fresh: map[key]*door{}}
+	if err := b.bind(t.Listeners); err != nil {
+		b.undo()
+		return err
+	}
+	if err := save(p.opts.TableFile, record{Table: t, Bound: b.ports}); err != nil {
+		b.undo()
+		return steady.ErrStore.With(err.Error(), "free space in the directory of the table file")
+	}
+	p.force(life, t, b.fresh)
+	return nil
+}
+
+func (p *Proxy) inForce() steady.Table {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table
+}
+
+// force makes the table the one in force. It cannot fail. Pools first: from the
+// moment it returns no claim gives what the table does not list.
+func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shift(t.Pools)
+	keep := make(map[key]bool, len(t.Listeners))
+	for i, k := range keys(t.Listeners) {
+		keep[k] = true
+		l := t.Listeners[i]
+		d := p.doors[k]
+		if d == nil {
+			d = fresh[k]
+		}
+		if d == nil { // missing since the table was loaded
+			continue
+		}
+		if b := d.behind.Load(); b == nil || b.pool != p.pools[l.Pool] || b.protocol != l.Protocol {
+			d.behind.Store(&behind{pool: p.pools[l.Pool], protocol: l.Protocol})
+		}
+		if p.doors[k] == nil {
+			p.open(life, k, d)
+		}
+	}
+	for k, d := range p.doors {
+		if !keep[k] {
+			d.close()
+			delete(p.doors, k)
+		}
+	}
+	for k := range p.missing {
+		if !keep[k] {
+			delete(p.missing, k)
+		}
+	}
+	p.table = t
+}
+
+// open begins to accept.
+func (p *Proxy) open(life context.Context, k key, d *door) {
+	p.doors[k] = d
+	delete(p.missing, k)
+	p.work.Go(func() { p.accept(life, d) })
+}
+
+// shift gives each pool its upstreams, each under its own lock. What a table
+// does not name is left without.
+func (p *Proxy) shift(to []steady.Pool) {
+	p.leaving = slices.DeleteFunc(p.leaving, (*pool).gone)
+	listed := make(map[string]bool, len(to))
+	for _, s := range to {
+		listed[s.Name] = true
+		pool := p.pools[s.Name]
+		if pool == nil {
+			pool = newPool(s.Name, &p.counts)
+			p.pools[s.Name] = pool
+		}
+		pool.shift(s.Upstreams)
+	}
+	for name, pool := range p.pools {
+		if !listed[name] {
+			pool.shift(nil)
+			delete(p.pools, name)
+			p.leaving = append(p.leaving, pool)
+		}
+	}
+}
+
+// binding opens the listeners of a table that is to come.
+type binding struct {
+	proxy *Proxy
+	life  context.Context // of the accept loops
+	fresh map[key]*door
+	ports []uint16
+	moved []*door // closed to make room for a fresh one; opened again by undo
+}
+
+// bind opens what the table adds. The ports of all are in b.ports afterwards.
+func (b *binding) bind(listeners []steady.Listener) error {
+	p := b.proxy
+	ks := keys(listeners)
+	for i, k := range ks {
+		p.mu.Lock()
+		d := p.doors[k]
+		p.mu.Unlock()
+		if d == nil {
+			ln, err := b.listen(listeners[i].Addr(), k, ks)
+			if err != nil {
+				return bindError(err)
+			}
+			d = &door{ln: ln}
+			b.fresh[k] = d
+		}
+		b.ports = append(b.ports, d.port())
+	}
+	return nil
+}
+
+// listen opens one address. Where a listener of ours that the table drops stands
+// in the way (":80" becomes "127.0.0.1:80"), that goes first: a moment in which
+// the port answers nobody, as the kernel allows no overlap.
+func (b *binding) listen(addr string, k key, ks []key) (*net.TCPListener, error) {
+	ln, err := listen.TCP(b.life, addr)
+	var taken *listen.TakenError
+	if err == nil || !errors.As(err, &taken) || taken.Holder.PID != os.Getpid() {
+		return ln, err
+	}
+	p := b.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at, d := range p.doors {
+		if at.port == k.port && !slices.Contains(ks, at) {
+			delete(p.doors, at)
+			d.gone.Store(true)
+			d.ln.Close()
+			b.moved = append(b.moved, d)
+		}
+	}
+	return listen.TCP(b.life, addr)
+}
+
+// undo leaves the listeners as they were.
+func (b *binding) undo() {
+	for _, d := range b.fresh {
+		d.ln.Close()
+	}
+	p := b.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, old := range b.moved {
+		addr := old.ln.Addr().(*net.TCPAddr)
+		p.reopen(b.life, old, addr)
+	}
+}
+
+func (p *Proxy) reopen(life context.Context, old *door, addr *net.TCPAddr) {
+	for i, k := range keys(p.table.Listeners) {
+		l := p.table.Listeners[i]
+		if p.doors[k] != nil || l.Port != uint16(addr.Port) {
+			continue
+		}
+		ln, err := listen.TCP(life, l.Addr())
+		if err != nil {
+			p.missing[k] = err
+			continue
+		}
+		d := &door{ln: ln}
+		d.behind.Store(old.behind.Load())
+		p.open(life, k, d)
+	}
+}
+
+// bindError says it to a person.
+func bindError(err error) error {
+	var taken *listen.TakenError
+	if !errors.As(err, &taken) {
+		return err
+	}
+	hint := "stop what listens there, or publish another port"
+	if taken.Holder.Docker != "" {
+		hint = "docker ps shows which container publishes the port"
+	}
+	_, port, _ := net.SplitHostPort(taken.Addr)
+	return steady.ErrPortTaken.With(fmt.Sprintf("port %s: %s", port, taken), hint)
+}
+
+// free says whether the listeners could be opened now, or are ours already.
+func (p *Proxy) free(ctx context.Context, listeners []steady.Listener) error {
+	for _, l := range listeners {
+		if l.Port == 0 || p.listensOn(l) {
+			continue
+		}
+		if err := listen.Free(ctx, l.Addr()); err != nil {
+			var taken *listen.TakenError
+			if errors.As(err, &taken) && taken.Holder.PID == os.Getpid() && !p.elsewhere(l) {
+				continue // ours at another host address: it makes room
+			}
+			return bindError(err)
+		}
+	}
+	return nil
+}
+
+func (p *Proxy) listensOn(l steady.Listener) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doors[key{host: l.Host, port: l.Port}] != nil
+}
+
+// elsewhere says whether a listener of ours on that port belongs to another pool.
+func (p *Proxy) elsewhere(l steady.Listener) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, d := range p.doors {
+		if k.port == l.Port && d.behind.Load().pool.name != l.Pool {
+			return true
+		}
+	}
+	return false
+}

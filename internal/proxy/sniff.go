@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// What a client's first bytes say.
+const (
+	undecided = iota // too few to tell
+	speaksHTTP
+	speaksOther
+)
+
+// peekSize is enough for the longest registered method and what follows it.
+const peekSize = 32
+
+// classify reads the first bytes of a connection: HTTP/1 when they are a method,
+// a space and the begin of a target, be it "/path", "*" or "http://…". Redis'
+// inline "PING", SMTP's "EHLO host" and IRC's "NICK you" are not. HTTP/2's
+// preface ("PRI * HTTP/2.0") is not either: what speaks it without TLS is gRPC,
+// and is relayed.
+func classify(b []byte) int {
+	if bytes.HasPrefix(b, []byte("PRI ")) {
+		return speaksOther
+	}
+	for i, c := range b {
+		switch {
+		case 'A' <= c && c <= 'Z', c == '-' && i > 0:
+			continue
+		case c != ' ' || i == 0:
+			return speaksOther
+		case i+1 == len(b):
+			return undecided
+		}
+		switch b[i+1] {
+		case '/', '*', 'h', 'H':
+			return speaksHTTP
+		}
+		return speaksOther
+	}
+	if len(b) >= peekSize {
+		return speaksOther
+	}
+	return undecided
+}
+
+// peek waits until the first bytes of c can be told apart, and consumes none.
+// The caller sets the read deadline for the first of them; for the rest peek
+// sets head. os.ErrDeadlineExceeded when the client said nothing, undecided when
+// it began and said too little, io.EOF when it ended without a word. Someone else
+// may set a past deadline to have it return.
+func peek(c *net.TCPConn, head time.Duration) (kind int, err error) {
+	var buf [peekSize]byte
+	begun := false
+	err = peekEach(c, buf[:], func(b []byte) bool {
+		if !begun {
+			begun = true
+			_ = c.SetReadDeadline(time.Now().Add(head))
+		}
+		kind = classify(b)
+		return kind != undecided
+	})
+	if begun && err != nil && err != io.EOF {
+		return undecided, nil
+	}
+	return kind, err
+}
+
+// peekEach calls enough with what c has to read, as often as more comes, until it
+// says yes.
+func peekEach(c *net.TCPConn, buf []byte, enough func([]byte) bool) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), buf, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+			return false
+		case err != nil:
+			failed = err
+			return true
+		case n == 0:
+			failed = io.EOF
+			return true
+		}
+		return enough(buf[:n])
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}

@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"cmp"
+	"os"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// Status is what the proxy does right now.
+type Status struct {
+	PID         int              `json:"pid"`
+	Version     int64            `json:"version"` // of the table in force
+	Connections int              `json:"connections"`
+	Listeners   []ListenerStatus `json:"listeners"`
+	Upstreams   []UpstreamStatus `json:"upstreams"`
+}
+
+// ListenerStatus is one listener of the table in force.
+type ListenerStatus struct {
+	steady.Listener
+	Bound uint16 `json:"bound"`           // the port it got; 0 when it could not be bound
+	Error string `json:"error,omitempty"` // why not; it is tried again every second
+}
+
+// UpstreamStatus is one upstream that takes traffic or has something in flight.
+type UpstreamStatus struct {
+	steady.Upstream
+	Pool     string `json:"pool"`
+	Routed   bool   `json:"routed"`
+	Requests int    `json:"requests"` // in flight
+	Streams  int    `json:"streams"`  // open
+}
+
+func (p *Proxy) status() Status {
+	s := Status{PID: os.Getpid(), Connections: p.conns.count()}
+	p.mu.Lock()
+	s.Version = p.table.Version
+	for i, k := range keys(p.table.Listeners) {
+		l := ListenerStatus{Listener: p.table.Listeners[i]}
+		if d := p.doors[k]; d != nil {
+			l.Bound = d.port()
+		} else if err := p.missing[k]; err != nil {
+			l.Error = err.Error()
+		}
+		s.Listeners = append(s.Listeners, l)
+	}
+	p.mu.Unlock()
+	for _, u := range p.upstreams() {
+		u.pool.mu.Lock()
+		s.Upstreams = append(s.Upstreams, UpstreamStatus{
+			Upstream: u.Upstream, Pool: u.pool.name, Routed: u.routed,
+			Requests: u.flights.n[request], Streams: u.flights.n[stream],
+		})
+		u.pool.mu.Unlock()
+	}
+	slices.SortFunc(s.Upstreams, func(a, b UpstreamStatus) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Release, b.Release), cmp.Compare(a.Name, b.Name))
+	})
+	return s
+}

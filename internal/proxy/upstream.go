@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// Figures of the way to an upstream; zero-loss.md has the measurements.
+const (
+	dialTimeout = 3 * time.Second
+	// idleReplayable is how long a connection may have been idle for a request
+	// that can be sent again. gunicorn closes at 2 s, uvicorn and Node at 5 s.
+	idleReplayable = time.Second
+	// idleOnce is the same for a request that cannot: it must not meet the
+	// upstream's own close.
+	idleOnce = 450 * time.Millisecond
+	// avoidFor is how long an upstream that could not be dialled is chosen only
+	// where there is no other. Else least_conn would prefer it: it fails fast.
+	avoidFor = time.Second
+	// maxResponseHead is how large an upstream's answer's head may be.
+	maxResponseHead = 1 << 20
+)
+
+// upstream is one address of one container, with connections of its own. Two
+// tables that list it share it; it lives on after the last until nothing of it
+// is in flight.
+type upstream struct {
+	steady.Upstream
+	pool  *pool
+	count *counter
+
+	replayable *http.Transport // for what may be sent twice
+	once       *http.Transport // for what may not
+
+	// Guarded by pool.mu.
+	routed   bool
+	flights  flights
+	failedAt time.Time // last dial that failed; zero after one that did not
+	tallies  []*tally  // drains that watch
+}
+
+func newUpstream(p *pool, u steady.Upstream, count *counter) *upstream {
+	out := &upstream{Upstream: u, pool: p, count: count}
+	out.replayable = newTransport(out.dial, idleReplayable)
+	out.once = newTransport(out.dial, idleOnce)
+	return out
+}
+
+func newTransport(dial func(context.Context, string, string) (net.Conn, error), idle time.Duration) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
+		DisableCompression:     true,
+		MaxIdleConns:           0,
+		MaxIdleConnsPerHost:    4096,
+		IdleConnTimeout:        idle,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxResponseHead,
+	}
+}
+
+// dialError is a connection that was never there, so nothing was sent on it.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+func (u *upstream) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	c, err := d.DialContext(ctx, network, u.Addr)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	u.pool.dialled(u, err)
+	if err != nil {
+		return nil, &dialError{fmt.Errorf("dial %s: %w", u.Name, err)}
+	}
+	return c, nil
+}
+
+func (u *upstream) closeIdle() {
+	u.replayable.CloseIdleConnections()
+	u.once.CloseIdleConnections()
+}
