@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"gesalpai.ch/steady/internal/compose"
 )
@@ -36,7 +38,12 @@ func isolated(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv("DOCKER_CONFIG", dir)
-	return m.Run()
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // environment is what every golden file is loaded with.

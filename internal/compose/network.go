@@ -21,25 +21,32 @@ func networksOf(model *types.Project, s types.ServiceConfig, body container.Crea
 	var out []steady.Network
 	for _, key := range s.NetworksByPriority() {
 		declared := model.Networks[key]
-		n := steady.Network{
+		endpoint, err := endpointOf(body, declared.Name)
+		if err != nil {
+			return nil, fmt.Errorf("write the endpoint of %s in %s: %w", s.Name, key, err)
+		}
+		out = append(out, steady.Network{
 			Key:      key,
 			Name:     declared.Name,
 			External: bool(declared.External),
 			Create:   c.networks[declared.Name],
+			Endpoint: endpoint,
 			Aliases:  aliasesOf(s, key),
-		}
-		if body.NetworkingConfig != nil {
-			if endpoint, ok := body.NetworkingConfig.EndpointsConfig[declared.Name]; ok {
-				raw, err := json.Marshal(endpoint)
-				if err != nil {
-					return nil, fmt.Errorf("write the endpoint of %s in %s: %w", s.Name, key, err)
-				}
-				n.Endpoint = raw
-			}
-		}
-		out = append(out, n)
+		})
 	}
 	return out, nil
+}
+
+// endpointOf is the endpoint as it stands in the captured call.
+func endpointOf(body container.CreateRequest, network string) (json.RawMessage, error) {
+	if body.NetworkingConfig == nil {
+		return nil, nil
+	}
+	endpoint, ok := body.NetworkingConfig.EndpointsConfig[network]
+	if !ok {
+		return nil, nil
+	}
+	return json.Marshal(endpoint)
 }
 
 // aliasesOf are the names by which others look for the service in a network.

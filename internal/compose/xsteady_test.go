@@ -2,7 +2,6 @@ package compose_test
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,42 +95,5 @@ func TestKeys_AreToldWithDefaultAndMeaning(t *testing.T) {
 			t.Errorf("%s stands twice", k.Name)
 		}
 		seen[k.Name] = true
-	}
-}
-
-func TestHash_IsThePluginsWhereThereIsOne(t *testing.T) {
-	config := plugin(t)
-	dir := write(t, map[string]string{"compose.yaml": "services: {web: {image: x, volumes: [\".:/x\"]}, db: {image: y}}"})
-	o := compose.Options{WorkingDir: dir, Env: stack{config: config, dir: dir}.env()}
-	sdk, err := compose.Load(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := compose.PluginHash(o)
-	for _, s := range sdk.Specs {
-		h, err := ask(t.Context(), s.Service)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := hashOf(t, s); h != want {
-			t.Errorf("the plugin says %s for %s, the SDK of the same version %s", h, s.Service, want)
-		}
-	}
-	if _, err := ask(t.Context(), "gone"); err == nil {
-		t.Error("it knows a service that is not there")
-	}
-}
-
-func TestHash_FallsBackInSilence(t *testing.T) {
-	dir := write(t, map[string]string{"compose.yaml": one})
-	t.Setenv("PATH", filepath.Join(dir, "nothing"))
-	o := compose.Options{WorkingDir: dir}
-	o.Hash = compose.PluginHash(o)
-	p, err := compose.Load(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(p.Warnings) > 0 || len(hashOf(t, p.Specs[0])) != 64 {
-		t.Errorf("hash is %q, warnings are %q", hashOf(t, p.Specs[0]), p.Warnings)
 	}
 }

@@ -1,0 +1,150 @@
+package compose
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// section is one x-steady section of the files.
+type section struct {
+	files []string
+	path  []string // from the top of the file
+	top   bool
+}
+
+// parse flattens the section and reads each value by its key.
+func (s section) parse(raw any) (map[string]any, error) {
+	out := map[string]any{}
+	if raw == nil {
+		return out, nil
+	}
+	flat := map[string]any{}
+	if err := s.flatten("", raw, flat); err != nil {
+		return nil, err
+	}
+	for _, name := range sortedKeys(flat) {
+		key, ok := s.find(name)
+		if !ok {
+			return nil, s.refuse(name, "unknown key", "known keys: "+strings.Join(s.known(), ", "))
+		}
+		v, err := key.parse(flat[name])
+		if err != nil {
+			return nil, s.refuse(name, err.Error(), key.Doc)
+		}
+		if name == "order" {
+			name = "strategy"
+		}
+		if _, twice := out[name]; twice {
+			return nil, s.refuse("order", "strategy is set too, and is the same thing", "keep one of them")
+		}
+		out[name] = v
+	}
+	return out, nil
+}
+
+// flatten joins nested keys with dots.
+func (s section) flatten(prefix string, raw any, out map[string]any) error {
+	m, ok := raw.(map[string]any)
+	if !ok {
+		if prefix == "" {
+			return s.refuse("", "must be a mapping", "known keys: "+strings.Join(s.known(), ", "))
+		}
+		out[prefix] = raw
+		return nil
+	}
+	for k, v := range m {
+		name := k
+		if prefix != "" {
+			name = prefix + "." + k
+		}
+		if err := s.flatten(name, v, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s section) find(name string) (Key, bool) {
+	parts := strings.Split(name, ".")
+	if len(parts) == 3 && parts[0] == "ports" {
+		if _, err := port(parts[1]); err == nil {
+			parts[1] = "{target}"
+		}
+	}
+	name = strings.Join(parts, ".")
+	for _, k := range Keys() {
+		if k.Name == name && !(s.top && k.ServiceOnly) {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+func (s section) known() []string {
+	var out []string
+	for _, k := range Keys() {
+		if !(s.top && k.ServiceOnly) {
+			out = append(out, k.Name)
+		}
+	}
+	return out
+}
+
+// refuse names the place in the files where it can be found.
+func (s section) refuse(key, what, hint string) error {
+	steps := slices.Clone(s.path)
+	if key != "" {
+		steps = append(steps, strings.Split(key, ".")...)
+	}
+	return steady.ErrCompose.With(prefixed(s.files, steps...)+strings.Join(steps, ".")+": "+what, hint)
+}
+
+func choice(allowed ...string) func(any) (any, error) {
+	return func(v any) (any, error) {
+		if s, ok := v.(string); ok && slices.Contains(allowed, s) {
+			return s, nil
+		}
+		return nil, fmt.Errorf("%v is none of %s", v, strings.Join(allowed, ", "))
+	}
+}
+
+func duration(v any) (any, error) {
+	s := fmt.Sprint(v)
+	if s == "forever" {
+		return Forever, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return nil, fmt.Errorf("%s is no duration such as 30s, 5m or forever", s)
+	}
+	return d, nil
+}
+
+func count(v any) (any, error) {
+	n, err := strconv.Atoi(fmt.Sprint(v))
+	if err != nil || n < 1 || n > math.MaxInt16 {
+		return nil, fmt.Errorf("%v is no number from 1", v)
+	}
+	return n, nil
+}
+
+func port(v any) (any, error) {
+	n, err := strconv.ParseUint(fmt.Sprint(v), 10, 16)
+	if err != nil || n == 0 {
+		return nil, fmt.Errorf("%v is no port", v)
+	}
+	return uint16(n), nil
+}
+
+func path(v any) (any, error) {
+	if s, ok := v.(string); ok && strings.HasPrefix(s, "/") {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%v is no path that starts with /", v)
+}
