@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,13 +18,16 @@ import (
 // fault turns what SQLite or the system said while doing into steady.ErrStore,
 // with the path and a hint. What has a code already, and a context's end, pass.
 func fault(path, doing string, err error) error {
-	var told *steady.Error
+	var (
+		told  *steady.Error
+		given *json.MarshalerError // the caller's, not the file's
+	)
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &told):
 		return told
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &given):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	what, hint := cause(path, err)

@@ -70,7 +70,8 @@ func checkStoreError(t *testing.T, err error, path, says string) {
 	}
 }
 
-// damaged makes a store and overwrites the middle of it.
+// damaged makes a store and overwrites the middle of it. Its log goes: it would mend
+// the pages that stand in it.
 func damaged(t *testing.T, path string) {
 	t.Helper()
 	s, err := store.Open(path)
@@ -79,6 +80,7 @@ func damaged(t *testing.T, path string) {
 		accepted(t, s, "shop", "api", "web")
 	}
 	try(t, s.Close())
+	try(t, os.Remove(path+"-wal"))
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	try(t, err)
 	defer f.Close()

@@ -81,6 +81,36 @@ func TestFullDisk_WritesAgainOnceThereIsRoom(t *testing.T) {
 	try(t, s.Event(t.Context(), &steady.Event{Rollout: r.ID, Kind: steady.EventDone}))
 }
 
+func TestFullDisk_StoreOpensAgainAfterAnOrderlyEnd(t *testing.T) {
+	dir, bounded := small(t)
+	path := filepath.Join(dir, "steady.db")
+	s, err := store.Open(path)
+	try(t, err)
+	accepted(t, s, "shop", "api")
+	try(t, s.Close())
+	if bounded {
+		fillFile(t, filepath.Join(dir, "ballast"))
+	}
+	s = openedAt(t, path)
+	if _, err := s.Release(t.Context(), "shop", "api", 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// fillFile writes until the disk takes no more.
+func fillFile(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	try(t, err)
+	defer f.Close()
+	for range 10_000 {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return
+		}
+	}
+	t.Fatal("the disk does not get full")
+}
+
 // fill writes events until one fails, and returns the last one taken.
 func fill(t *testing.T, s *store.Store, rollout int64) (seq int64, err error) {
 	t.Helper()

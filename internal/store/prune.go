@@ -9,7 +9,7 @@ import (
 
 // What is kept. Rollouts themselves stay, with their receipts: they are small.
 const (
-	KeptRollouts = 200 // of each project: their events, plans and steps
+	KeptRollouts = 200 // of each project, those that run besides: their events, plans and steps
 	KeptReleases = 50  // of each service, besides the one that serves
 )
 

@@ -32,7 +32,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
 )
 
 // busyTimeout is how long a call waits for another process that holds the
@@ -90,6 +90,9 @@ func (s *Store) open(fresh bool) error {
 	if err := migrate(s.path, s.sure); err != nil {
 		return err
 	}
+	if err := keepLog(s.sure); err != nil {
+		return err
+	}
 	if s.quick, err = connect(s.path, 1, "synchronous(NORMAL)"); err != nil {
 		return err
 	}
@@ -117,6 +120,21 @@ func connect(path string, n int, pragmas ...string) (*sql.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// keepLog lets the -wal and -shm files stay when the store is closed by db, the last
+// to close. Their room is then there already, so that a daemon can start, and
+// tell what serves, on a disk that got full meanwhile.
+func keepLog(db *sql.DB) error {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	keep := func(driver any) error {
+		_, err := driver.(sqlite.FileControl).FileControlPersistWAL("main", 1)
+		return err
+	}
+	return errors.Join(conn.Raw(keep), conn.Close())
 }
 
 // Close closes the file. Calls that run are waited for.

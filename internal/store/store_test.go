@@ -261,6 +261,9 @@ func TestProgress_TellsBegunFromDone(t *testing.T) {
 	try(t, s.Begin(ctx, r.ID, "probe")) // again, after a crash
 	try(t, s.End(ctx, r.ID, "probe", nil))
 	checkProgress(t, s, r.ID, plan, "probe pull shift", "probe pull")
+
+	try(t, s.Begin(ctx, r.ID, "pull")) // what begins again is not done
+	checkProgress(t, s, r.ID, plan, "probe pull shift", "probe")
 }
 
 func TestPlanned_SecondPlanBeginsAnew(t *testing.T) {
@@ -378,6 +381,12 @@ func TestRoutes_NameTheServingRelease(t *testing.T) {
 	if all, err := s.Routes(ctx, ""); err != nil || len(all) != 3 {
 		t.Errorf("%d routes in all, %v; want 3", len(all), err)
 	}
+
+	api.Release = 1 // back
+	try(t, s.PutRoutes(ctx, []steady.Route{api}))
+	if serving, err := s.Serving(ctx, "shop"); err != nil || serving["api"].Number != 1 {
+		t.Errorf("serving %d after the way back, %v", serving["api"].Number, err)
+	}
 }
 
 func TestPutRoutes_GoneEndsServingAndKeepsReleases(t *testing.T) {
@@ -424,6 +433,54 @@ func TestCancelledContext_WritesNothing(t *testing.T) {
 	}
 	if all, err := s.Rollouts(t.Context(), "", 0); err != nil || len(all) != 0 {
 		t.Errorf("%d rollouts, %v", len(all), err)
+	}
+}
+
+// late is a context that ends once it was looked at.
+type late struct {
+	context.Context
+	looked bool
+}
+
+func (l *late) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (l *late) Err() error {
+	if !l.looked {
+		l.looked = true
+		return nil
+	}
+	return context.Canceled
+}
+
+func TestContextThatEndsMidway_DoesNotLeaveAWriteInDoubt(t *testing.T) {
+	s := opened(t)
+	r := steady.Rollout{Project: "shop"}
+	if err := s.Accept(&late{Context: t.Context()}, &r, []steady.Release{{Spec: spec("shop", "api")}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Release(t.Context(), "shop", "api", 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSureCalls_WaitForTheDisk(t *testing.T) {
+	sure, quick, err := opened(t).Synchronous()
+	if err != nil || sure != 2 || quick != 1 {
+		t.Errorf("sure %d, quick %d, %v; want 2 (FULL) and 1 (NORMAL)", sure, quick, err)
+	}
+}
+
+func TestAccept_SpecThatIsNoJSONIsNotTheStoresFault(t *testing.T) {
+	s := opened(t)
+	bad := spec("shop", "api")
+	bad.Container = json.RawMessage(`{"Env":["TOKEN=hush`)
+	err := s.Accept(t.Context(), &steady.Rollout{Project: "shop"}, []steady.Release{{Spec: bad}})
+	if err == nil || errors.Is(err, steady.ErrStore) || strings.Contains(err.Error(), "hush") {
+		t.Errorf("%v", err)
 	}
 }
 
