@@ -49,7 +49,7 @@ func (a *attempt) locate(ctx context.Context) error {
 				a.heard.note(answer{text: text})
 				break
 			}
-			a.heard = tally{} // from here on only what the replica itself answers counts
+			a.heard = tally{since: time.Now()} // from here on only what the replica itself answers counts
 			return nil
 		}
 		if err := wait(ctx, min(a.probe.Interval, watchPause)); err != nil {

@@ -28,7 +28,9 @@ type container struct {
 	gone     bool
 	engine   error // what the Engine answers instead
 	exec     func(ctx context.Context) (int, string, error)
+	slow     time.Duration // an inspection takes, once the first is done
 	inspects int
+	looking  int         // inspections that run
 	asked    []time.Time // commands
 }
 
@@ -54,6 +56,13 @@ func (c *container) Replica(ctx context.Context, _ string) (steady.Replica, erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inspects++
+	if c.inspects > 1 {
+		c.looking++
+		c.mu.Unlock()
+		time.Sleep(c.slow) // of synctest's time
+		c.mu.Lock()
+		c.looking--
+	}
 	switch {
 	case ctx.Err() != nil:
 		return steady.Replica{}, ctx.Err()

@@ -36,7 +36,7 @@ func (a *attempt) exited(r steady.Replica) *steady.Error {
 
 // notReady is what the deadline makes of the answers heard.
 func (a *attempt) notReady() *steady.Error {
-	text := a.name + " " + a.heard.during(a.probe.Deadline, a.probe.Rise)
+	text := a.name + " " + a.heard.during(time.Since(a.heard.since), a.probe.Rise)
 	if detail := a.heard.last.detail; detail != "" {
 		text += ": " + detail
 	}

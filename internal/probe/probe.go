@@ -71,6 +71,7 @@ var errDeadline = errors.New("deadline of the probe")
 // steady.ErrNoReplica when it is gone; and ctx's when that ends.
 func (p *Prober) Ready(ctx context.Context, name string, probe steady.Probe) (string, error) {
 	a := &attempt{Prober: p, name: name, probe: filled(probe), began: time.Now()}
+	a.heard.since = a.began
 	asking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	timed, cancel := context.WithTimeoutCause(asking, a.probe.Deadline, errDeadline)

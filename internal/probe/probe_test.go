@@ -271,6 +271,33 @@ func TestReady_WaitsForAnAddress(t *testing.T) {
 	})
 }
 
+func TestReady_OnlyTheReplicasOwnAnswersAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := running()
+		box.replica.State = steady.StateCreated
+		box.after(10*time.Second, func(r *steady.Replica) { r.State = steady.StateRunning })
+		s := served(t, time.Now().Add(time.Hour), syscall.ECONNREFUSED, nil)
+		_, err := probe.New(box, s.dial).Ready(t.Context(), name, health())
+		checkError(t, err, steady.ErrNotReady, name+" refused connections on port 8000 for 20s")
+	})
+}
+
+func TestReady_LeavesNoInspectionBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := running()
+		box.slow = time.Second
+		s := served(t, time.Now().Add(250*time.Millisecond), syscall.ECONNREFUSED, ok)
+		if _, err := probe.New(box, s.dial).Ready(t.Context(), name, health()); err != nil {
+			t.Fatal(err)
+		}
+		box.mu.Lock()
+		defer box.mu.Unlock()
+		if box.looking > 0 {
+			t.Error("an inspection still runs")
+		}
+	})
+}
+
 func TestReady_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -280,6 +307,9 @@ func TestReady_EndsWithItsContext(t *testing.T) {
 		_, err := probe.New(running(), s.dial).Ready(ctx, name, health())
 		if !errors.Is(err, steady.ErrAborted) || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not say what was probed", err)
 		}
 	})
 }
@@ -442,12 +472,12 @@ func TestHTTP_EndlessBodyDoesNotDelay(t *testing.T) {
 func TestTCP_AcceptedConnectionIsEnough(t *testing.T) {
 	s := httptest.NewServer(nil)
 	p := asked(t, s)
-	p.Kind, p.Deadline = steady.ProbeTCP, 300*time.Millisecond
+	p.Kind, p.Deadline = steady.ProbeTCP, 1200*time.Millisecond
 	said, err := probe.New(running(), nil).Ready(t.Context(), name, p)
 	if want := fmt.Sprintf("port %d after ", p.Port); err != nil || !strings.HasPrefix(said, want) {
 		t.Errorf("said %q, %v", said, err)
 	}
 	s.Close()
 	_, err = probe.New(running(), nil).Ready(t.Context(), name, p)
-	checkError(t, err, steady.ErrNotReady, fmt.Sprintf("%s refused connections on port %d for 300ms", name, p.Port))
+	checkError(t, err, steady.ErrNotReady, fmt.Sprintf("%s refused connections on port %d for 1.2s", name, p.Port))
 }

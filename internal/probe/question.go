@@ -47,6 +47,7 @@ func (a *attempt) question() (question, error) {
 
 // tally counts answers for the sentence that is told at the deadline.
 type tally struct {
+	since time.Time // when it began
 	last  answer
 	same  int // answers like the last one
 	all   int
