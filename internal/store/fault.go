@@ -45,7 +45,7 @@ func cause(path string, err error) (what, hint string) {
 	case sqlite3.SQLITE_READONLY:
 		return "cannot be written: it is read-only", "findmnt -T " + dir
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return "is damaged: " + err.Error(), fmt.Sprintf("mv %s %s.aside", path, path)
+		return "is damaged: " + err.Error(), aside(path)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "cannot be written: another process holds its lock", "fuser -v " + path
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:

@@ -85,5 +85,11 @@ func checkHeader(path string) (fresh bool, err error) {
 func foreign(path, is string) *steady.Error {
 	return steady.ErrStore.With(
 		fmt.Sprintf("the store %s %s; it was left as it is", path, is),
-		fmt.Sprintf("mv %s %s.aside", path, path))
+		aside(path))
+}
+
+// aside is the command that puts the file out of the way, with its log.
+func aside(path string) string {
+	dir := filepath.Join(filepath.Dir(path), "aside")
+	return fmt.Sprintf("mkdir %s && mv %s* %s", dir, path, dir)
 }
