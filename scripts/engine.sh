@@ -14,7 +14,9 @@
 #   ENGINE_PIDFILE   its PID file, by which dockerd itself refuses to run twice
 #                    (/var/run/docker.pid)
 #   ENGINE_WAIT      seconds to wait for it to answer (60)
-#   DOCKERD_FLAGS    more flags for it, split at spaces
+#   DOCKERD_FLAGS    more flags for it, split at spaces. A second Engine on one
+#                    machine wants a network namespace of its own: it would take
+#                    the first one's docker0, --bridge none even removes it.
 set -euo pipefail
 
 default=unix:///var/run/docker.sock

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 services=(api synth-worker report-service queue)
 
 binaries() {
-	CGO_ENABLED=0 GOFLAGS='' go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
+	CGO_ENABLED=0 GOFLAGS='' go build -trimpath -buildvcs=false -ldflags='-s -w' -o bin/ ./cmd/...
 }
 
 # image NAME ARGUMENT... builds one image and says nothing but its name, unless

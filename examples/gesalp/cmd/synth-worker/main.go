@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"time"
 
 	"gesalp.example/stack/internal/job"
 	"gesalp.example/stack/internal/service"
@@ -24,7 +25,9 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	defer queue.Close()
-	w := &worker.Worker{Queue: queue, Name: name, Release: env.Service.Release, Log: env.Log}
+	w := &worker.Worker{
+		Queue: queue, Name: name, Release: env.Service.Release, Log: env.Log, Patience: 20 * time.Second,
+	}
 
 	// Health is answered until the last job is done: a worker that finishes one
 	// after SIGTERM is well.

@@ -48,7 +48,10 @@ func withWorker(t *testing.T) *site {
 	t.Helper()
 	server := queuetest.Start(t)
 	ctx, stop := context.WithCancel(context.Background())
-	w := &worker.Worker{Queue: server.Open("worker"), Name: "w1", Release: "7", Log: slog.New(slog.DiscardHandler)}
+	w := &worker.Worker{
+		Queue: server.Open("worker"), Name: "w1", Release: "7",
+		Log: slog.New(slog.DiscardHandler), Patience: 10 * time.Second,
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -20,6 +20,11 @@ type Worker struct {
 	Release string
 	Log     *slog.Logger
 
+	// Patience is how long each attempt to hand in finished rows waits for a queue
+	// that is away. Once told to stop, the attempt under way is the last: the job
+	// is still on the queue, and another worker makes the same rows.
+	Patience time.Duration
+
 	joined atomic.Bool
 }
 
@@ -50,7 +55,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return d.GiveBack()
 		}
-		if err := w.do(d); err != nil {
+		if err := w.do(ctx, d); err != nil {
 			w.Log.Error("job not finished", "job", d.Job.ID, "attempt", d.Attempt, "err", err)
 			continue
 		}
@@ -68,9 +73,9 @@ func (w *Worker) rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// do does the job with a clock of its own: a worker that is told to stop
-// finishes what it has begun.
-func (w *Worker) do(d *job.Delivery) error {
+// do does the job with a clock of its own: a worker that is told to stop, which
+// is when stop ends, finishes what it has begun.
+func (w *Worker) do(stop context.Context, d *job.Delivery) error {
 	ctx, cancel := context.WithTimeout(context.Background(), job.MaxTime)
 	defer cancel()
 	holding, release := context.WithCancel(ctx)
@@ -89,30 +94,40 @@ func (w *Worker) do(d *job.Delivery) error {
 	if err != nil {
 		return errors.Join(err, d.GiveBack())
 	}
-	return w.make(ctx, d)
+	return w.make(ctx, stop, d)
 }
 
-func (w *Worker) make(ctx context.Context, d *job.Delivery) error {
+func (w *Worker) make(ctx, stop context.Context, d *job.Delivery) error {
 	model, err := d.Model(ctx)
 	if err != nil {
 		return errors.Join(fmt.Errorf("read model: %w", err), d.GiveBack())
 	}
 	rows, err := job.Make(ctx, d.Job, model, func(made int) {
 		// Progress is for looking at: a queue that is away must not slow the job.
+		if !w.Queue.Connected() {
+			return
+		}
 		soon, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		if err := d.Progress(soon, made); err != nil && !errors.Is(err, job.ErrEnded) {
 			w.Log.Warn("report progress", "job", d.Job.ID, "made", made, "err", err)
 		}
 	})
-	// The time is up for making, not for saying so.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err != nil {
+	if err != nil { // the time is up for making, not for saying so
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Patience)
+		defer cancel()
 		return d.Fail(last, err)
 	}
-	if ctx.Err() == nil {
-		last = ctx
+	return w.handIn(ctx, stop, d, rows)
+}
+
+func (w *Worker) handIn(ctx, stop context.Context, d *job.Delivery, rows []byte) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, w.Patience)
+		err := d.Finish(attempt, rows)
+		cancel()
+		if !errors.Is(err, job.ErrAway) || ctx.Err() != nil || stop.Err() != nil {
+			return err
+		}
 	}
-	return d.Finish(last, rows)
 }

@@ -23,7 +23,10 @@ type running struct {
 
 func run(t *testing.T, server *queuetest.Server, name string) *running {
 	t.Helper()
-	w := &worker.Worker{Queue: server.Open(name), Name: name, Release: "7", Log: slog.New(slog.DiscardHandler)}
+	w := &worker.Worker{
+		Queue: server.Open(name), Name: name, Release: "7",
+		Log: slog.New(slog.DiscardHandler), Patience: time.Second,
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{w, stop, make(chan error, 1)}
 	done := make(chan struct{})
@@ -113,6 +116,25 @@ func TestWorker_FinishesJobOverRestartOfTheQueue(t *testing.T) {
 	server.Start()
 	if s := reaches(t, q, j.ID, job.State.Ended); s.Phase != job.Done || s.Made != 10 {
 		t.Errorf("ended as %+v", s)
+	}
+}
+
+func TestWorker_ToldToStopDoesNotWaitForEverForAQueueThatIsAway(t *testing.T) {
+	server := queuetest.Start(t)
+	q := server.Open("api")
+	w := run(t, server, "w1")
+	j := submit(t, q, 10, 1, 20*time.Millisecond)
+	reaches(t, q, j.ID, func(s job.State) bool { return s.Made > 0 })
+	server.Stop()
+	w.stop()
+	select {
+	case <-w.ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("still waiting for the queue")
+	}
+	server.Start()
+	if s := reaches(t, q, j.ID, func(job.State) bool { return true }); s.Phase != job.Running {
+		t.Errorf("the job is %+v, and should wait for another worker", s)
 	}
 }
 
