@@ -303,3 +303,14 @@ func TestVersion_IsThatOfTheModule(t *testing.T) {
 		t.Errorf("the container is not labelled %s", want)
 	}
 }
+
+func TestLoad_ForgetsAnOptionalDependencyThatIsNotEnabled(t *testing.T) {
+	p := loadText(t, `
+services:
+  web: {image: x, depends_on: {debug: {condition: service_started, required: false}}}
+  debug: {image: x, profiles: [debug]}
+`)
+	if len(p.Specs) != 1 || len(p.Specs[0].DependsOn) != 0 {
+		t.Errorf("web depends on %v", p.Specs[0].DependsOn)
+	}
+}
