@@ -5,6 +5,7 @@ package compose
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -42,6 +43,9 @@ type Project struct {
 // steady.ErrCompose in Compose's own words, with file and line where it has
 // them; what Compose knows and steady does not is steady.ErrUnsupported.
 func Load(ctx context.Context, o Options) (Project, error) {
+	if err := ctx.Err(); err != nil {
+		return Project{}, fmt.Errorf("load the Compose files: %w", err)
+	}
 	warn, release := listen()
 	defer release()
 	o, err := o.absolute()
