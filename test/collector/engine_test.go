@@ -18,6 +18,7 @@ const talker = "collector-talker:test"
 // talk runs the talker in a container that logs to the collector.
 func talk(t *testing.T, engine *client.Client, c *collector.Collector, name string, env ...string) string {
 	t.Helper()
+	engine.ContainerRemove(t.Context(), name, client.ContainerRemoveOptions{Force: true}) // of a run that was killed
 	made, err := engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   name,
 		Config: &container.Config{Image: talker, Env: env},

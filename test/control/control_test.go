@@ -33,6 +33,7 @@ func TestReplace_LosesAndTheRigSeesIt(t *testing.T) {
 	t.Cleanup(func() {
 		engine.ImageRemove(context.Background(), app, client.ImageRemoveOptions{Force: true, PruneChildren: true})
 	})
+	engine.NetworkRemove(t.Context(), "control-net", client.NetworkRemoveOptions{}) // of a run that was killed
 	if _, err := engine.NetworkCreate(t.Context(), "control-net", client.NetworkCreateOptions{Driver: "bridge"}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ type exchange struct {
 	body    []byte // nil: GET; else POST, and the answer must be the same bytes
 	chunked bool   // how the body is framed
 	close   bool   // says Connection: close
+	fresh   bool   // the connection serves it alone
 }
 
 func (x *exchange) append(dst []byte, t target) []byte {
@@ -74,7 +75,7 @@ func (l *lane) call(t target, x *exchange) (resp response, sent time.Time, lost 
 	if cap(resp.body) > cap(l.body) {
 		l.body = resp.body
 	}
-	if lost != nil || resp.close || x.close {
+	if lost != nil || resp.close || x.fresh {
 		l.hangUp()
 	}
 	return resp, sent, lost

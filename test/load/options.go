@@ -15,7 +15,7 @@ type Options struct {
 	URL      string        // "http://127.0.0.1:8000"; a path in it is put before every path
 	Host     string        // Host header; the URL's host and port
 	Rate     float64       // requests per second, all loads and WebSocket messages together; 300
-	Duration time.Duration // of sending; 1 minute. What is then in flight may end, within Timeout
+	Duration time.Duration // of sending; 1 minute, by Start 1 hour. What is then in flight may end, within Timeout
 	Timeout  time.Duration // of one connect and of one exchange; 30 s, above the longest hold of a proxy
 	Run      string        // first part of every request id; drawn at random
 

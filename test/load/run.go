@@ -33,8 +33,13 @@ func Run(ctx context.Context, o Options) Report {
 	return r.report
 }
 
-// Start begins a run and returns. Whoever calls it calls Stop.
-func Start(o Options) *Running { return start(context.Background(), o) }
+// Start begins a run and returns. Whoever calls it calls Stop. Its Duration is
+// only a bound, and an hour where none is given: a load that ended unnoticed
+// would lose nothing.
+func Start(o Options) *Running {
+	orElse(&o.Duration, time.Hour)
+	return start(context.Background(), o)
+}
 
 // Stop ends the sending, awaits what is in flight, and answers what was
 // counted. A second call answers the same.
@@ -121,8 +126,8 @@ func (p *plan) unary() {
 	// As many lanes as the delays fill, twice: more connections would lie idle
 	// for longer than servers keep them.
 	slow := 4 + int(math.Ceil(2*p.rate(m.Slow)*p.o.SlowMax.Seconds()))
-	add("keepalive", m.KeepAlive, p.o.Conns, drawGet(paths.KeepAlive, false))
-	add("fresh", m.Fresh, p.o.InFlight, drawGet(paths.Fresh, true))
+	add("keepalive", m.KeepAlive, p.o.Conns, drawGet(paths.KeepAlive))
+	add("fresh", m.Fresh, p.o.InFlight, drawFresh(paths.Fresh))
 	add("post", m.Post, p.o.Conns, drawPost(paths.Post, p.rng(1)))
 	add("slow", m.Slow, min(slow, p.o.InFlight), drawSlow(paths.Slow, p.o.SlowMax, p.rng(2)))
 }

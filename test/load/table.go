@@ -21,6 +21,9 @@ func (r Report) String() string {
 	r.losses(&b)
 	fmt.Fprintf(&b, "\n%d sent, %d lost, %d streams cut, %d wrong-release, %d unsent\n",
 		r.Sent(), r.Lost(), r.Cut(), len(r.Judge(r.Ascending()...)), r.Unsent())
+	if n := r.sum(func(s Summary) int { return s.Strays }); n > 0 {
+		fmt.Fprintf(&b, "%d idle connections got bytes that nobody asked for\n", n)
+	}
 	return b.String()
 }
 
@@ -35,14 +38,14 @@ func (r Report) requests(b *strings.Builder) {
 	for _, name := range phaseNames {
 		fmt.Fprintf(w, "%s\t", name)
 	}
-	fmt.Fprint(w, "unsent\tconns\tp50\tp90\tp99\tp99.9\tlongest\tstatuses\t\n")
+	fmt.Fprint(w, "unsent\tconns\tdropped\tp50\tp90\tp99\tp99.9\tlongest\tstatuses\t\n")
 	for _, s := range r.Loads {
 		fmt.Fprintf(w, "%s\t%d\t%d\t", s.Load, s.Sent, s.OK)
 		for p := range phases {
 			fmt.Fprintf(w, "%d\t", s.Lost[p])
 		}
 		l := s.Latency
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", s.Unsent, s.Connections,
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", s.Unsent, s.Connections, s.Dropped,
 			short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Longest), statuses(s.Statuses))
 	}
 }

@@ -76,8 +76,13 @@ func (t *tally) id(n int) string { return requestID(t.run, t.sum.Load, n) }
 // requestID is the X-Request-Id of a load's n-th request or stream.
 func requestID(run, load string, n int) string { return run + "-" + load + "-" + strconv.Itoa(n) }
 
-func drawGet(path string, fresh bool) func(int, string) exchange {
-	return func(_ int, id string) exchange { return exchange{id: id, path: path, close: fresh} }
+func drawGet(path string) func(int, string) exchange {
+	return func(_ int, id string) exchange { return exchange{id: id, path: path} }
+}
+
+// drawFresh has every other connection ended by the server, the rest by the rig.
+func drawFresh(path string) func(int, string) exchange {
+	return func(n int, id string) exchange { return exchange{id: id, path: path, fresh: true, close: n%2 == 0} }
 }
 
 // drawSlow asks for delays evenly between 0 and longest.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func main() {
 	mux.HandleFunc("/slow", slow)
 	mux.HandleFunc("/ws", ws)
 	mux.HandleFunc("/sse", func(w http.ResponseWriter, r *http.Request) { sse(ctx, w) })
-	srv := &http.Server{Addr: ":8000", Handler: logged(os.Getenv("RELEASE"), mux)}
+	srv := &http.Server{Addr: cmp.Or(os.Getenv("ADDR"), ":8000"), Handler: logged(os.Getenv("RELEASE"), mux)}
 	go srv.ListenAndServe()
 	<-ctx.Done()
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
