@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	rt := newRouter(st, eng, front.client, o.Log)
-	pr := probe.New(eng)
+	pr := probe.New(eng, nil)
 	ro := rollout.New(eng, rt, pr, st, o.Log)
 	ro.Crash = crashAt(o.CrashAt)
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}

@@ -1,0 +1,49 @@
+# Two commands for a newcomer: make demo, make test. Each sets up all it needs.
+
+GO ?= go
+export GOFLAGS ?= -trimpath
+BIN := bin/steady
+
+.PHONY: help build install demo test check unit e2e bench soak lint setup clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## the binary, bin/steady
+	$(GO) build -o $(BIN) ./cmd/steady
+
+install: build ## the binary, to /usr/local/bin
+	install -m 0755 $(BIN) /usr/local/bin/steady
+
+demo: ## deploy the reference stack twice under load and show the receipt
+	@scripts/demo.sh
+
+test: check ## everything that CI runs
+
+check: setup lint unit e2e
+
+setup:
+	@scripts/engine.sh
+	@scripts/packages.sh iproute2
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	cd examples/gesalp && $(GO) vet ./...
+
+unit:
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m $$($(GO) list ./... | grep -v /test/e2e)
+	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
+
+e2e:
+	$(GO) test -race -shuffle=on -count=1 -timeout 20m ./test/e2e
+
+bench: ## speed and memory, as ratios against peers in the same run
+	@scripts/bench.sh
+
+soak: ## the rollouts under load, many times over
+	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 6h -run UnderLoad ./test/e2e
+
+clean:
+	rm -rf bin .build examples/gesalp/bin

@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// soon is how long anything that must come may take on a busy machine.
+const soon = 60 * time.Second
+
+// host is a server with a daemon of its own: state, sockets, proxy. The Engine
+// is shared, so every test has a project name of its own.
+type host struct {
+	t       testing.TB
+	dir     string // the Compose file's
+	state   string
+	run     string
+	project string
+	env     map[string]string
+	daemon  *exec.Cmd
+	log     *bytes.Buffer
+	exited  chan error
+}
+
+// newHost boots a daemon and lays the reference stack out for it.
+func newHost(t testing.TB, project string) *host {
+	t.Helper()
+	h := &host{t: t, dir: t.TempDir(), state: t.TempDir(), run: shortDir(t), project: project, env: map[string]string{
+		"API_PORT": freePort(t), "REPORT_PORT": freePort(t), "GESALP_RELEASE": "1", "LOAD_TIME": "300ms",
+	}}
+	h.copyStack()
+	h.boot()
+	t.Cleanup(h.tearDown)
+	return h
+}
+
+// shortDir is short enough for a socket's name, which holds 107 bytes.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	d, err := os.MkdirTemp("", "st")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(d) })
+	return d
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+}
+
+func (h *host) copyStack() {
+	h.t.Helper()
+	stack := filepath.Join(repo, "examples/gesalp")
+	for from, to := range map[string]string{"docker-compose.prod.yml": "docker-compose.prod.yml", "ENV_TEMPLATE.txt": ".env", "Dockerfile": "Dockerfile"} {
+		b, err := os.ReadFile(filepath.Join(stack, from))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.write(to, string(b))
+	}
+}
+
+// write puts a file beside the Compose file.
+func (h *host) write(name, text string) string {
+	h.t.Helper()
+	path := filepath.Join(h.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+func (h *host) socket() string { return filepath.Join(h.run, "steady.sock") }
+
+// boot starts the daemon and waits until it answers.
+func (h *host) boot(env ...string) {
+	h.t.Helper()
+	h.log = &bytes.Buffer{}
+	h.daemon = exec.Command(binary, "daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket())
+	h.daemon.Stderr = h.log
+	h.daemon.Env = append(os.Environ(), env...)
+	if err := h.daemon.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.exited = make(chan error, 1)
+	go func(d *exec.Cmd, exited chan<- error) { exited <- d.Wait() }(h.daemon, h.exited)
+	h.eventually("the daemon answers", func() bool { return h.steady("version", "--json").code == 0 })
+}
+
+// kill ends the daemon as a power cut would.
+func (h *host) kill() {
+	h.t.Helper()
+	_ = h.daemon.Process.Kill()
+	<-h.exited
+}
+
+// stop ends the daemon as an operator would.
+func (h *host) stop() {
+	h.t.Helper()
+	_ = h.daemon.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-h.exited:
+	case <-time.After(soon):
+		h.t.Errorf("the daemon did not stop\n%s", h.log)
+	}
+}
+
+func (h *host) tearDown() {
+	if r := h.steady("down", "-p", h.project, "--volumes", "-y"); r.code != 0 && !strings.Contains(r.err, "ever deployed") {
+		h.t.Errorf("down: exit %d\n%s", r.code, r.err)
+	}
+	pid := h.proxyPID()
+	h.stop()
+	if pid > 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	h.sweep()
+	if h.t.Failed() {
+		h.t.Logf("daemon's log:\n%s", h.log)
+	}
+}
+
+// sweep removes what a failed test left, and says so.
+func (h *host) sweep() {
+	left := h.containers()
+	if len(left) == 0 {
+		return
+	}
+	h.t.Errorf("left behind: %v", left)
+	_ = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run()
+}
+
+// containers names all containers of the project, in any state.
+func (h *host) containers() []string {
+	out, err := exec.Command("docker", "ps", "-a", "--filter", "label=com.docker.compose.project="+h.project, "--format", "{{.Names}}").Output()
+	if err != nil {
+		h.t.Fatalf("docker ps: %v", err)
+	}
+	names := strings.Fields(string(out))
+	slices.Sort(names)
+	return names
+}
+
+func (h *host) proxyPID() int {
+	var v struct{ Proxy int }
+	_ = json.Unmarshal([]byte(h.steady("version", "--json").out), &v)
+	return v.Proxy
+}
+
+// result is how a command ended.
+type result struct {
+	code     int
+	out, err string
+}
+
+// steady runs the binary in the stack's directory.
+func (h *host) steady(args ...string) result { return h.with(nil, args...) }
+
+// with runs the binary with more environment.
+func (h *host) with(env map[string]string, args ...string) result {
+	h.t.Helper()
+	cmd := h.command(env, args...)
+	var out, serr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &serr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		h.t.Fatalf("steady %v: %v", args, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), serr.String()}
+}
+
+func (h *host) command(env map[string]string, args ...string) *exec.Cmd {
+	all := maps.Clone(h.env)
+	maps.Copy(all, env)
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = h.dir
+	cmd.Env = append(os.Environ(), "STEADY_SOCKET="+h.socket(), "COMPOSE_PROJECT_NAME="+h.project, "COMPOSE_FILE="+h.files())
+	for k, v := range all {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
+}
+
+// files are the stack's Compose file and the test's override, if it wrote one.
+func (h *host) files() string {
+	files := "docker-compose.prod.yml"
+	if _, err := os.Stat(filepath.Join(h.dir, "override.yml")); err == nil {
+		files += ":override.yml"
+	}
+	return files
+}
+
+// deploy deploys and fails the test where that fails.
+func (h *host) deploy(release int, args ...string) result {
+	h.t.Helper()
+	h.env["GESALP_RELEASE"] = fmt.Sprint(release)
+	r := h.steady(append([]string{"deploy", "-y", "--progress", "plain"}, args...)...)
+	if r.code != 0 {
+		h.t.Fatalf("deploy release %d: exit %d\n%s%s\ndaemon:\n%s", release, r.code, r.out, r.err, h.log)
+	}
+	return r
+}
+
+func (h *host) api() string { return "http://127.0.0.1:" + h.env["API_PORT"] }
+
+func (h *host) eventually(what string, ok func() bool) {
+	h.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(soon); !ok(); {
+		select {
+		case <-tick.C:
+		case err := <-h.exited:
+			h.t.Fatalf("while waiting that %s the daemon ended: %v\n%s", what, err, h.log)
+		case <-late:
+			h.t.Fatalf("it did not come to pass that %s\n%s", what, h.log)
+		}
+	}
+}
