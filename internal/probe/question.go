@@ -76,7 +76,7 @@ func (t *tally) during(span time.Duration, rise int) string {
 	case t.all == 0:
 		return "gave no answer for " + short(span)
 	case t.good > 0:
-		return fmt.Sprintf("gave %d good answers (%s) among %d in %s, but never %d in a row", t.good, t.fine, t.all, short(span), rise)
+		return fmt.Sprintf("gave a good answer (%s) %s among %d in %s, but never %d in a row", t.fine, times(t.good), t.all, short(span), rise)
 	case t.same == t.all && t.last.lasting():
 		return fmt.Sprintf("%s for %s", t.last.text, short(span))
 	}
