@@ -18,6 +18,8 @@ func (a *attempt) fault(r steady.Replica) error {
 		return a.exited(r)
 	case r.Restarts > a.restarts:
 		return a.error(steady.ErrExited, fmt.Sprintf("%s exited and was restarted by the Engine, %s", a.name, times(r.Restarts-a.restarts)))
+	case !r.Started.Equal(a.replica.Started): // its address may be another's by now
+		return a.error(steady.ErrExited, a.name+" was stopped and started again by someone else")
 	case r.Health == steady.HealthUnhealthy:
 		e := a.error(steady.ErrUnhealthy, a.name+" is unhealthy by its own healthcheck")
 		e.Hint = "docker inspect --format '{{json .State.Health.Log}}' " + a.name

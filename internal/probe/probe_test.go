@@ -151,6 +151,7 @@ func TestReady_ExitIsToldWhileAQuestionHangs(t *testing.T) {
 		{func(r *steady.Replica) { r.State, r.ExitCode = steady.StateExited, 3 }, name + " exited with code 3"},
 		{func(r *steady.Replica) { r.State, r.ExitCode, r.OOM = steady.StateExited, 137, true }, name + " was killed for want of memory (exit code 137)"},
 		{func(r *steady.Replica) { r.State, r.ExitCode, r.Restarts = steady.StateRestarting, 1, 1 }, name + " exited with code 1"},
+		{func(r *steady.Replica) { r.Started = time.Now() }, name + " was stopped and started again by someone else"},
 		{func(r *steady.Replica) { r.Restarts = 2 }, name + " exited and was restarted by the Engine, 2 times"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
