@@ -145,7 +145,7 @@ func (r *relay) upstreamSpeaks(client *net.TCPConn) func() bool {
 		_ = r.upstream.SetReadDeadline(time.Unix(1, 0))
 		<-done
 		_ = r.upstream.SetReadDeadline(time.Time{})
-		r.hungUp = err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+		r.hungUp = err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !r.isCut()
 		return err == nil
 	}
 }

@@ -138,6 +138,12 @@ func (r *relay) cut() {
 	reset(r.client)
 }
 
+func (r *relay) isCut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 func (r *relay) orderly() bool { return false }
 
 func reset(c *net.TCPConn) {

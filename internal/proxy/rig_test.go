@@ -248,3 +248,13 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 		t.Fatalf("not in 10s: %s", what)
 	}
 }
+
+// slow answers "/quick" at once and anything else when released.
+func slow(entered, release chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/quick" {
+			close(entered)
+			<-release
+		}
+	})
+}

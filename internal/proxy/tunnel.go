@@ -70,8 +70,8 @@ func (t *tunnel) carry() {
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		if err := t.toUpstream(); err != nil {
-			t.cut()
+		if err := t.toUpstream(); err != nil || t.orderly() {
+			t.cut() // broken, or the client has answered our close frame and left
 		}
 	}()
 	if err := t.toClient(); err != nil {
