@@ -23,7 +23,7 @@ func (s *session) complain(err error) {
 	style := s.errStyle()
 	s.say(style.red("error:") + " " + sentence(e, u))
 	for _, line := range e.Tail {
-		fmt.Fprintln(s.err, "  "+style.dim(line))
+		fmt.Fprintln(s.err, "  "+style.dim(printable(line)))
 	}
 	if e.Serving > 0 && (u == nil || u.state != steady.RolloutPaused) {
 		s.say(fmt.Sprintf("release %d is still serving", e.Serving))

@@ -107,6 +107,12 @@ func isAny(err error, targets ...error) bool {
 	return false
 }
 
+// isCoded says whether an error is one of ours.
+func isCoded(err error) bool {
+	var e *steady.Error
+	return errors.As(err, &e)
+}
+
 // exitHelp is the part of every help text that tells the exit statuses.
 func exitHelp() string {
 	var b strings.Builder

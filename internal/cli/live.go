@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gesalpai.ch/steady"
@@ -102,17 +103,22 @@ func (v *liveView) block(now time.Time) []string {
 	return append(out, v.teller.style.dim(clip("  "+span(now.Sub(v.began).Truncate(redrawEvery)), limit)))
 }
 
-// clip cuts a line, and drops control characters: what a build prints must not
-// move the cursor.
+// clip cuts a line that is too wide.
 func clip(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, text)
+	text = printable(text)
 	if utf8.RuneCountInString(text) <= limit {
 		return text
 	}
 	return string([]rune(text)[:limit-1]) + "…"
+}
+
+// printable drops control characters: what a build or a container prints must
+// not move the cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
 }

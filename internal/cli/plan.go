@@ -91,15 +91,8 @@ func planned(project string, st steady.Step) string {
 	if st.Replica != "" {
 		parts = append(parts, short(project, st.Replica))
 	}
-	for _, r := range st.Routes {
-		switch {
-		case r.Gone:
-			parts = append(parts, r.Service+" withdrawn")
-		case len(r.Replicas) == 0:
-			parts = append(parts, r.Service+" to nobody")
-		default:
-			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
-		}
+	if len(st.Routes) > 0 {
+		parts = append(parts, routed(project, st.Routes))
 	}
 	if st.For > 0 {
 		parts = append(parts, span(st.For))
@@ -111,6 +104,22 @@ func planned(project string, st steady.Step) string {
 		parts = append(parts, "("+st.Cause+")")
 	}
 	return strings.Join(parts, " ")
+}
+
+// routed says where the traffic goes.
+func routed(project string, routes []steady.Route) string {
+	var parts []string
+	for _, r := range routes {
+		switch {
+		case r.Gone:
+			parts = append(parts, r.Service+" withdrawn")
+		case len(r.Replicas) == 0:
+			parts = append(parts, r.Service+" to nobody")
+		default:
+			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // short leaves out what every container name of the project begins with.

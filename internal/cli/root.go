@@ -24,7 +24,8 @@ have, without losing a request, and proves it.`,
 			}
 			return usage("steady", unknownCommand(c, args[0]))
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) { s.begun = true },
 	}
 	s.addShared(c.PersistentFlags())
 	c.SetVersionTemplate("steady {{.Version}}\n")

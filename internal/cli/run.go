@@ -24,6 +24,9 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err != nil && !s.begun && !isCoded(err) { // cobra's own words: no command has run
+		err = usage(root.Name(), err.Error())
+	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
@@ -39,6 +42,7 @@ type session struct {
 	out    io.Writer
 	err    io.Writer
 	shared sharedFlags
+	begun  bool // a command runs: the command line was understood
 }
 
 func newSession(env []string, stdin io.Reader, stdout, stderr io.Writer) *session {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -32,6 +33,9 @@ func (s *session) choose(ctx context.Context, args []string, noDeps bool) (selec
 		names = nil
 	}
 	p, err := s.load(ctx, names)
+	if errors.Is(err, steady.ErrNoService) { // load again to know which there are
+		p, err = s.load(ctx, nil)
+	}
 	if err != nil {
 		return selection{}, err
 	}

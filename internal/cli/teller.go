@@ -56,18 +56,19 @@ func (t *teller) tellPlan(e steady.Event) []string {
 	for _, w := range gaps(t.plan) {
 		out = append(out, "steady: "+t.style.yellow("warning:")+" "+w)
 	}
-	changed := 0
+	var changed []string
 	for _, s := range t.plan.Services {
-		if s.Strategy != steady.StrategyKeep {
-			changed++
-			t.column = max(t.column, len(s.Service))
+		if s.Strategy == steady.StrategyKeep {
+			out = append(out, t.head(s))
+			continue
 		}
-		out = append(out, t.head(s))
+		changed = append(changed, t.head(s))
+		t.column = max(t.column, len(s.Service))
 	}
-	if changed < 2 {
+	if len(changed) < 2 { // its steps stand right below its head
 		t.column = 0
 	}
-	return append(out, t.release()...)
+	return append(append(out, changed...), t.release()...)
 }
 
 // head opens a service's part: what it becomes, from which image, and what it was.
@@ -163,7 +164,7 @@ func (t *teller) tellProgress(e steady.Event) []string {
 		return nil
 	}
 	t.answers[e.StepID] = e.Text
-	return []string{t.line(e.Service, t.style.dim(pad(e.Step, 7)), t.style.dim("| "+e.Text))}
+	return []string{t.line(e.Service, t.style.dim(pad(e.Step, 7)), t.style.dim("| "+printable(e.Text)))}
 }
 
 func (t *teller) line(service, step, text string) string {
