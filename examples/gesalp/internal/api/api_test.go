@@ -24,6 +24,9 @@ import (
 
 const table = "age,city\n31,Bern\n42,Basel\n53,Bern\n"
 
+// patient fails a test whose stream never ends.
+var patient = &http.Client{Timeout: 20 * time.Second}
+
 // site is an api that a test talks to over HTTP.
 type site struct {
 	*httptest.Server
@@ -84,7 +87,7 @@ func (s *site) post(t *testing.T, path, kind, body string) (*http.Response, stri
 
 func (s *site) get(t *testing.T, path string) (*http.Response, string) {
 	t.Helper()
-	resp, err := http.Get(s.URL + path)
+	resp, err := patient.Get(s.URL + path)
 	return read(t, resp, err)
 }
 
@@ -206,7 +209,7 @@ func TestAPI_UploadCountsBytes(t *testing.T) {
 
 func TestAPI_EventStreamSaysByeOnStop(t *testing.T) {
 	s := serve(t, nil)
-	resp, err := http.Get(s.URL + "/sse?interval=5ms")
+	resp, err := patient.Get(s.URL + "/sse?interval=5ms")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +233,7 @@ func TestAPI_EventStreamSaysByeOnStop(t *testing.T) {
 func TestAPI_JobEventsSayByeOnStop(t *testing.T) {
 	s := serve(t, nil)
 	j := s.submit(t, "?rows=10&chunk=1&pace=100ms")
-	resp, err := http.Get(s.URL + "/jobs/" + j.ID + "/events")
+	resp, err := patient.Get(s.URL + "/jobs/" + j.ID + "/events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,14 +246,16 @@ func TestAPI_JobEventsSayByeOnStop(t *testing.T) {
 func TestAPI_SocketEchoesAndClosesAsGoingAwayOnStop(t *testing.T) {
 	s := serve(t, nil)
 	conn := s.dial(t, "/ws")
-	if err := conn.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	if _, b, err := conn.Read(t.Context()); err != nil || string(b) != "hello" {
+	if _, b, err := conn.Read(ctx); err != nil || string(b) != "hello" {
 		t.Fatalf("%q, %v", b, err)
 	}
 	s.stop()
-	if _, _, err := conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+	if _, _, err := conn.Read(ctx); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("closed with %v, want 1001", err)
 	}
 }

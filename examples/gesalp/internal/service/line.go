@@ -42,7 +42,7 @@ func word(s string) string {
 		s = s[:most]
 	}
 	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' || r == '=' {
+		if r <= ' ' || r > '~' {
 			return '_'
 		}
 		return r

@@ -93,7 +93,7 @@ func TestService_OneLinePerRequestWithID(t *testing.T) {
 	if err := <-r.ended; err != nil {
 		t.Fatal(err)
 	}
-	const want = "id=x_1_status_200 method=GET path=/a%20b status=404 release=7\n"
+	const want = "id=x_1_status=200 method=GET path=/a%20b status=404 release=7\n"
 	if got := r.log.String(); got != want {
 		t.Errorf("logged %q, want %q", got, want)
 	}
