@@ -128,8 +128,10 @@ func TestRun_CountsByPhase(t *testing.T) {
 				conn.Close()
 			})
 			o := only("fresh", url)
-			o.Rate, o.Duration = 100, 50*time.Millisecond
-			lostOnly(t, load.Run(t.Context(), o), c.phase)
+			o.Duration = time.Minute
+			running := load.Start(o)
+			until(t, "3 lost", func() bool { return running.Counts().Lost >= 3 })
+			lostOnly(t, running.Stop(), c.phase)
 		})
 	}
 }
