@@ -48,7 +48,10 @@ func (a *attempt) notReady() *steady.Error {
 // error is about the replica, with the command that shows its logs.
 func (a *attempt) error(code *steady.Error, text string) *steady.Error {
 	hint := "steady logs " + a.replica.Service
-	if a.replica.Release > 0 {
+	switch {
+	case a.replica.Service == "": // never seen, or none of a service's
+		hint = "docker logs " + a.name
+	case a.replica.Release > 0:
 		hint = fmt.Sprintf("%s --release %d", hint, a.replica.Release)
 	}
 	e := code.With(text, hint)

@@ -269,6 +269,24 @@ func TestReady_WaitsForAnAddress(t *testing.T) {
 	})
 }
 
+func TestReady_HintFitsWhatIsKnown(t *testing.T) {
+	for want, change := range map[string]func(*steady.Replica){
+		"steady logs api --release 42": func(*steady.Replica) {},
+		"steady logs api":              func(r *steady.Replica) { r.Release = 0 },
+		"docker logs " + name:          func(r *steady.Replica) { r.Service, r.Release = "", 0 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			box := running()
+			box.become(change)
+			box.become(func(r *steady.Replica) { r.State = steady.StateExited })
+			_, err := probe.New(box, nil).Ready(t.Context(), name, health())
+			if hint := steady.AsError(err).Hint; hint != want {
+				t.Errorf("hint %q, want %q", hint, want)
+			}
+		})
+	}
+}
+
 func TestReady_OnlyTheReplicasOwnAnswersAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := running()
