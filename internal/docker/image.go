@@ -1,0 +1,46 @@
+package docker
+
+import (
+	"context"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+
+	"gesalpai.ch/steady"
+)
+
+// Image looks up an image by reference or by ID; steady.ErrNoImage when it is not
+// there.
+func (e *Engine) Image(ctx context.Context, ref string) (steady.Image, error) {
+	got, err := e.api.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) || cerrdefs.IsInvalidArgument(err) {
+		return steady.Image{}, steady.ErrNoImage.With("image "+ref+" is not on this machine", "docker pull "+ref)
+	}
+	if err != nil {
+		return steady.Image{}, e.fail("inspect image "+ref, err)
+	}
+	return steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests)}, nil
+}
+
+// repoDigest picks the digest under which ref's repository has the image. An image
+// may have come from several.
+func repoDigest(ref string, digests []string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil || strings.HasPrefix(ref, "sha256:") {
+		return first(digests)
+	}
+	for _, d := range digests {
+		if other, err := reference.ParseNormalizedNamed(d); err == nil && other.Name() == named.Name() {
+			return d
+		}
+	}
+	return ""
+}
+
+func first(of []string) string {
+	if len(of) == 0 {
+		return ""
+	}
+	return of[0]
+}

@@ -1,0 +1,124 @@
+package runtimetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+// patience bounds one behaviour of a real Engine.
+const patience = time.Minute
+
+// Run holds a Runtime to its contract. newSubject is called once for each behaviour
+// and must clean up behind it by t.Cleanup.
+func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
+	behaviours := []struct {
+		name string
+		test func(*testing.T, *room)
+	}{
+		{"an unknown container is ErrNoReplica", unknownReplica},
+		{"an unknown image is ErrNoImage", unknownImage},
+		{"a missing external network is an error", externalNetwork},
+		{"prepare twice is fine", prepareTwice},
+		{"create makes a replica of the release", create},
+		{"create again adopts", createAgain},
+		{"create adopts one that runs", createRunning},
+		{"create refuses a container of another image", createOther},
+		{"start runs it, and again changes nothing", start},
+		{"names come with Name only, and the address stays", names},
+		{"name twice is fine", nameTwice},
+		{"two replicas have the names side by side", sideBySide},
+		{"stop twice and of one that is gone is fine", stop},
+		{"a stopped replica starts again with its names", startAgain},
+		{"remove of one that runs, and of one that is gone, is fine", remove},
+		{"wait gives the exit code", wait},
+		{"wait ends with its context", waitEnds},
+		{"tail gives the last lines, oldest first", tail},
+		{"observe lists every state and the images asked about", observe},
+		{"observe leaves other projects out", observeOthers},
+		{"clean removes networks, and volumes when asked", clean},
+		{"clean leaves a network in use", cleanInUse},
+	}
+	for _, b := range behaviours {
+		t.Run(b.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			b.test(t, &room{Subject: newSubject(t), t: t, ctx: ctx})
+		})
+	}
+}
+
+// room is where one behaviour is tried.
+type room struct {
+	Subject
+	t   *testing.T
+	ctx context.Context
+}
+
+// release is the project's release of that number of a service.
+func (r *room) release(service, image string, number int) steady.Release {
+	r.t.Helper()
+	img, err := r.Runtime.Image(r.ctx, image)
+	r.must("look up image", err)
+	spec := Spec(r.Project, service, image)
+	return steady.Release{Project: r.Project, Service: service, Number: number, Spec: spec,
+		Digest: spec.Digest(), Image: img, Created: time.Now().UTC(), Rollout: int64(number)}
+}
+
+// created prepares and creates the first replica of a release.
+func (r *room) created(rel steady.Release) steady.Replica {
+	r.t.Helper()
+	r.must("prepare", r.Runtime.Prepare(r.ctx, rel.Spec))
+	c, err := r.Runtime.Create(r.ctx, rel, 1, rel.Rollout)
+	r.must("create", err)
+	return c
+}
+
+// started is a created replica that runs.
+func (r *room) started(rel steady.Release) steady.Replica {
+	r.t.Helper()
+	c := r.created(rel)
+	r.must("start", r.Runtime.Start(r.ctx, c.Name))
+	return r.replica(c.Name)
+}
+
+func (r *room) replica(name string) steady.Replica {
+	r.t.Helper()
+	c, err := r.Runtime.Replica(r.ctx, name)
+	r.must("look up replica", err)
+	return c
+}
+
+// named lists the names among those of the spec that the container has.
+func (r *room) named(rel steady.Release, name string) []string {
+	r.t.Helper()
+	net := rel.Spec.Networks[0]
+	all, err := r.Names(r.ctx, net.Name, name)
+	r.must("list names", err)
+	var out []string
+	for _, n := range net.Aliases {
+		for _, has := range all {
+			if has == n {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func (r *room) must(doing string, err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatalf("%s: %v", doing, err)
+	}
+}
+
+func (r *room) is(doing string, err, want error) {
+	r.t.Helper()
+	if !errors.Is(err, want) {
+		r.t.Fatalf("%s: error is %v, want %v", doing, err, want)
+	}
+}

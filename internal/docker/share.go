@@ -1,0 +1,98 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+
+	"gesalpai.ch/steady"
+)
+
+// share puts the containers that serve now in the place of those that Compose
+// would have made, where a replica lives in another service's network, process
+// space, memory or volumes.
+func (e *Engine) share(ctx context.Context, spec steady.Spec, h *container.HostConfig) error {
+	network := string(h.NetworkMode)
+	if strings.HasPrefix(spec.NetworkMode, "service:") {
+		network = spec.NetworkMode
+	}
+	var err error
+	if network, err = e.shared(ctx, spec.Project, network); err != nil {
+		return err
+	}
+	ipc, err := e.shared(ctx, spec.Project, string(h.IpcMode))
+	if err != nil {
+		return err
+	}
+	pid, err := e.shared(ctx, spec.Project, string(h.PidMode))
+	if err != nil {
+		return err
+	}
+	h.NetworkMode, h.IpcMode, h.PidMode = container.NetworkMode(network), container.IpcMode(ipc), container.PidMode(pid)
+	for i, from := range h.VolumesFrom {
+		name, mode, _ := strings.Cut(from, ":")
+		id, err := e.standsFor(ctx, spec.Project, name)
+		if err != nil {
+			return err
+		}
+		if mode != "" {
+			id += ":" + mode
+		}
+		h.VolumesFrom[i] = id
+	}
+	return nil
+}
+
+// shared resolves a mode: "service:x" and "container:<name that Compose would have
+// given x>" to the container that serves x now; any other stays as it is.
+func (e *Engine) shared(ctx context.Context, project, mode string) (string, error) {
+	if service, ok := strings.CutPrefix(mode, "service:"); ok {
+		id, err := e.serving(ctx, project, service)
+		if err == nil && id == "" {
+			err = steady.ErrNoReplica.With(fmt.Sprintf("there is no container of %s/%s to share with", project, service), "steady deploy "+service)
+		}
+		return "container:" + id, err
+	}
+	if name, ok := strings.CutPrefix(mode, "container:"); ok {
+		id, err := e.standsFor(ctx, project, name)
+		return "container:" + id, err
+	}
+	return mode, nil
+}
+
+// standsFor gives the serving container of x for the name "<project>-x-1", and any
+// other name as it is.
+func (e *Engine) standsFor(ctx context.Context, project, name string) (string, error) {
+	service, ok := strings.CutPrefix(name, project+"-")
+	if !ok {
+		return name, nil
+	}
+	service, ok = strings.CutSuffix(service, "-1")
+	if !ok {
+		return name, nil
+	}
+	id, err := e.serving(ctx, project, service)
+	if err != nil || id == "" {
+		return name, err
+	}
+	return id, nil
+}
+
+// serving is the ID of a service's newest running container, or of its newest
+// where none runs; empty when there is none.
+func (e *Engine) serving(ctx context.Context, project, service string) (string, error) {
+	seen, err := e.Observe(ctx, project, nil)
+	if err != nil {
+		return "", err
+	}
+	var id string
+	running, release := false, -1
+	for _, r := range seen.Of(service) {
+		if r.Running() == running && r.Release > release || r.Running() && !running {
+			id, running, release = r.ID, r.Running(), r.Release
+		}
+	}
+	return id, nil
+}
