@@ -39,7 +39,7 @@ func (s *session) abort(ctx context.Context, args []string, detach bool) error {
 	if detach {
 		return s.detached(r)
 	}
-	err = s.follow(ctx, r, false)
+	err = s.follow(ctx, r)
 	var u *unfinished
 	if !errors.As(err, &u) || u.state != steady.RolloutAborted {
 		return err

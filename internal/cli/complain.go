@@ -21,16 +21,39 @@ func (s *session) complain(err error) {
 		s.print(object(map[string]*steady.Error{"error": e}))
 	}
 	style := s.errStyle()
-	s.say(style.red("error:") + " " + sentence(e, u))
+	first, more, _ := strings.Cut(sentence(e, u), "\n")
+	s.say(style.red("error:") + " " + printable(first))
+	if more != "" {
+		fmt.Fprintln(s.err, "  "+strings.ReplaceAll(more, "\n", "\n  "))
+	}
 	for _, line := range e.Tail {
 		fmt.Fprintln(s.err, "  "+style.dim(printable(line)))
 	}
 	if e.Serving > 0 && (u == nil || u.state != steady.RolloutPaused) {
 		s.say(fmt.Sprintf("release %d is still serving", e.Serving))
 	}
-	if e.Hint != "" {
-		s.say(style.dim("hint:") + " " + e.Hint)
+	if hint := hintOf(e, u); hint != "" {
+		s.say(style.dim("hint:") + " " + hint)
 	}
+}
+
+// hintOf is the command to run next: the error's own, else what its kind suggests.
+func hintOf(e *steady.Error, u *unfinished) string {
+	switch {
+	case e.Hint != "":
+		return e.Hint
+	case e.Code == steady.ErrNoEngine.Code:
+		return "docker info"
+	case e.Code == steady.ErrStore.Code:
+		return "df -h"
+	case e.Code == steady.ErrNoProxy.Code:
+		return "steady version"
+	case e.Code == steady.ErrBusy.Code:
+		return "steady watch, or steady deploy --wait-lock 5m"
+	case u != nil:
+		return "steady status"
+	}
+	return ""
 }
 
 // sentence says first what was not done, then why.
@@ -38,9 +61,9 @@ func sentence(e *steady.Error, u *unfinished) string {
 	if u == nil || e.Service == "" {
 		return e.Text
 	}
-	ref := e.Service
+	ref := u.project + "/" + e.Service
 	if e.Release > 0 {
-		ref = fmt.Sprintf("%s release %d", e.Service, e.Release)
+		ref = fmt.Sprintf("%s release %d", ref, e.Release)
 	}
 	what := map[string]string{
 		steady.RolloutFailed: "not deployed", steady.RolloutAborted: "not deployed",

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
 )
 
 type deployFlags struct {
@@ -63,11 +64,9 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 			return err
 		}
 	}
-	r, err := s.backend().Deploy(ctx, chosen.specs, o)
-	if err != nil {
-		return err
-	}
-	return s.follow(ctx, r, f.detach)
+	return s.carry(ctx, f.detach, func(b api.Backend) (steady.Rollout, error) {
+		return b.Deploy(ctx, chosen.specs, o)
+	})
 }
 
 // errDeclined is the answer no.

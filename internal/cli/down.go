@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
 )
 
 func (s *session) downCommand() *cobra.Command {
@@ -19,11 +20,9 @@ Volumes stay unless asked for; what is external always stays.`,
 			if err != nil {
 				return err
 			}
-			r, err := s.backend().Down(c.Context(), project, volumes, steady.Options{Who: s.who()})
-			if err != nil {
-				return err
-			}
-			return s.follow(c.Context(), r, detach)
+			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
+				return b.Down(c.Context(), project, volumes, steady.Options{Who: s.who()})
+			})
 		},
 	}
 	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold")

@@ -56,8 +56,9 @@ var errInterrupted = errors.New("interrupted")
 
 // unfinished is the end of a rollout that is not what was asked for.
 type unfinished struct {
-	state string // as in steady.Rollout
-	cause *steady.Error
+	project string
+	state   string // as in steady.Rollout
+	cause   *steady.Error
 }
 
 func (u *unfinished) Error() string { return u.cause.Error() }

@@ -127,6 +127,35 @@ func TestRun_InterruptDetachesAndLeavesTheRolloutAlone(t *testing.T) {
 	}
 }
 
+func TestRun_InterruptOfWhatOnlyLooksIsNoError(t *testing.T) {
+	dir, err := os.MkdirTemp("", "cli")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &fakeDaemon{calls: filepath.Join(dir, "calls")}
+	socket := filepath.Join(dir, "steady.sock")
+	serveFake(t, d, socket)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(errors.New("interrupt signal received")) // as signal.NotifyContext does
+	var out, stderr bytes.Buffer
+	if got := Run(ctx, []string{"--socket", socket, "-p", "shop", "logs", "-f"}, nil, nil, &out, &stderr); got != 130 || stderr.Len() > 0 {
+		t.Errorf("exit status %d, stderr:\n%s", got, stderr.String())
+	}
+}
+
+func TestComplain_IndentsWhatFollowsTheFirstLine(t *testing.T) {
+	var stderr bytes.Buffer
+	s := newSession(nil, nil, nil, &stderr)
+	e := steady.ErrCompose.With("compose.yaml: two faults:\n- a\n- b", "mend it")
+	e.Tail = []string{"last \x1b[2Jwords"}
+	s.complain(e)
+	want := "steady: error: compose.yaml: two faults:\n  - a\n  - b\n  last [2Jwords\nsteady: hint: mend it\n"
+	if stderr.String() != want {
+		t.Errorf("got:\n%s", stderr.String())
+	}
+}
+
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()
 	end, tick := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
 )
 
 // redrawEvery is the pace of the live view.
@@ -18,12 +19,25 @@ type view interface {
 	close() // leaves nothing on the screen that is not final
 }
 
-// follow shows a rollout until it ends and gives its outcome. When ctx ends the
-// rollout goes on.
-func (s *session) follow(ctx context.Context, r steady.Rollout, detach bool) error {
+// carry asks for a rollout and follows it, or with detach says its number.
+func (s *session) carry(ctx context.Context, detach bool, begin func(api.Backend) (steady.Rollout, error)) error {
+	r, err := begin(s.backend())
+	if ctx.Err() != nil {
+		s.say("interrupted while the rollout was being asked for; steady watch tells whether it runs")
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
 	if detach {
 		return s.detached(r)
 	}
+	return s.follow(ctx, r)
+}
+
+// follow shows a rollout until it ends and gives its outcome. When ctx ends the
+// rollout goes on.
+func (s *session) follow(ctx context.Context, r steady.Rollout) error {
 	v := s.view(r)
 	var seen account
 	err := s.stream(ctx, r, v, &seen)
@@ -94,7 +108,7 @@ func (s *session) conclude(r steady.Rollout, seen account) error {
 		if cause == nil {
 			cause = steady.ErrInternal.With("rollout ended as "+e.State, "")
 		}
-		return &unfinished{state: e.State, cause: cause}
+		return &unfinished{project: r.Project, state: e.State, cause: cause}
 	}
 	if p := s.progress(); p == progressJSON || p == progressQuiet {
 		return nil

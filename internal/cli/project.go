@@ -11,12 +11,13 @@ import (
 )
 
 // load reads the Compose files that the flags and the environment mean. Named
-// services are enabled whatever their profiles say.
+// services are enabled whatever their profiles say. The containers will carry the
+// hash that the host's own docker compose gives them, so that it leaves them be.
 func (s *session) load(ctx context.Context, services []string) (compose.Project, error) {
-	p, err := compose.Load(ctx, compose.Options{
-		Files: s.shared.files, ProjectName: s.shared.project, ProjectDir: s.shared.projectDir,
-		Profiles: s.shared.profiles, EnvFiles: s.shared.envFiles, Services: services, Env: s.env,
-	})
+	o := s.composeOptions()
+	o.Services = services
+	o.Hash = compose.PluginHash(o)
+	p, err := compose.Load(ctx, o)
 	if err != nil {
 		return p, err
 	}
@@ -24,6 +25,13 @@ func (s *session) load(ctx context.Context, services []string) (compose.Project,
 		s.warn(w)
 	}
 	return p, nil
+}
+
+func (s *session) composeOptions() compose.Options {
+	return compose.Options{
+		Files: s.shared.files, ProjectName: s.shared.project, ProjectDir: s.shared.projectDir,
+		Profiles: s.shared.profiles, EnvFiles: s.shared.envFiles, Env: s.env,
+	}
 }
 
 // project is the name of the project a command is about. A Compose file in reach
@@ -37,7 +45,7 @@ func (s *session) project(ctx context.Context) (string, error) {
 		return name, nil
 	}
 	if s.composeFileInReach() {
-		p, err := s.load(ctx, nil)
+		p, err := compose.Load(ctx, s.composeOptions()) // its warnings are deploy's to print
 		if err == nil {
 			return p.Name, nil
 		}

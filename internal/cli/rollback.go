@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
 )
 
 func (s *session) rollbackCommand() *cobra.Command {
@@ -32,11 +33,9 @@ a rollout like any other, and loses nothing either.`,
 				return err
 			}
 			o := steady.Options{Services: args, WaitLock: waitLock, Who: s.who()}
-			r, err := s.backend().Rollback(c.Context(), project, to, o)
-			if err != nil {
-				return err
-			}
-			return s.follow(c.Context(), r, detach)
+			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
+				return b.Rollback(c.Context(), project, to, o)
+			})
 		},
 	}
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")

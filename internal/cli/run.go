@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -27,7 +26,7 @@ func Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	if err != nil && !s.begun && !isCoded(err) { // cobra's own words: no command has run
 		err = usage(root.Name(), err.Error())
 	}
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if endedBy(ctx, err) {
 		err = errInterrupted
 	}
 	s.complain(err)
@@ -60,6 +59,12 @@ func (s *session) getenv(name string) string {
 }
 
 func (s *session) backend() api.Backend { return api.NewClient(s.shared.socket) }
+
+// endedBy says whether err is only the end of ctx: of a signal, say, which is
+// then its cause.
+func endedBy(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && isAny(err, ctx.Err(), context.Cause(ctx))
+}
 
 // usage is a wrong command line, with the help that would have told.
 func usage(command, text string) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/api"
 )
 
 func (s *session) scaleCommand() *cobra.Command {
@@ -26,11 +27,9 @@ func (s *session) scaleCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := s.backend().Scale(c.Context(), project, wanted, steady.Options{Who: s.who()})
-			if err != nil {
-				return err
-			}
-			return s.follow(c.Context(), r, detach)
+			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
+				return b.Scale(c.Context(), project, wanted, steady.Options{Who: s.who()})
+			})
 		},
 	}
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")

@@ -57,7 +57,7 @@ func (f *serviceFlags) logger(w io.Writer) *slog.Logger {
 
 // stopped turns the end that was asked for into success.
 func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if endedBy(ctx, err) {
 		return nil
 	}
 	return err

@@ -22,7 +22,7 @@ command does not stop the rollout.`,
 			if err != nil {
 				return err
 			}
-			return s.follow(c.Context(), r, false)
+			return s.follow(c.Context(), r)
 		},
 	}
 }
