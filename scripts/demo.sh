@@ -37,7 +37,7 @@ clean_up() {
 	say "6/6 cleaning up"
 	local proxy
 	proxy=$(steady version --json 2>/dev/null | sed -n 's/.*"proxy": *\([0-9][0-9]*\).*/\1/p')
-	steady down --volumes -y >/dev/null 2>&1 || true
+	steady down --volumes >/dev/null 2>&1 || true
 	[[ -z $daemon ]] || { kill "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null || true; }
 	[[ -z $proxy || $proxy == 0 ]] || kill "$proxy" 2>/dev/null || true
 	if ((status)); then echo "the daemon's log: $work/daemon.log" >&2; else rm -rf "$work"; fi

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,6 +38,7 @@ type Options struct {
 	// there. Tests only; from STEADY_CRASH_AT.
 	CrashAt string
 	Log     *slog.Logger
+	Stderr  io.Writer // of the proxy it starts
 }
 
 // ProxySocket is where the proxy of a run directory is controlled.
@@ -78,7 +80,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	stops.push("engine client", func(context.Context) error { return eng.Close() })
 
-	front := &proxies{client: proxy.NewClient(ProxySocket(o.RunDir)), command: o.ProxyCommand, log: o.Log}
+	front := &proxies{client: proxy.NewClient(ProxySocket(o.RunDir)), command: o.ProxyCommand, stderr: o.Stderr, log: o.Log}
 	if err := front.ensure(ctx); err != nil {
 		return err
 	}

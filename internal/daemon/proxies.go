@@ -3,8 +3,8 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -25,6 +25,7 @@ const (
 type proxies struct {
 	client  *proxy.Client
 	command []string
+	stderr  io.Writer // a file, where the proxy can write when the daemon is gone
 	log     *slog.Logger
 }
 
@@ -95,7 +96,7 @@ func (p *proxies) ensure(ctx context.Context) error {
 // daemon reaches it. The goroutine reaps it; it ends with the proxy or with us.
 func (p *proxies) spawn() (<-chan error, error) {
 	cmd := exec.Command(p.command[0], p.command[1:]...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = p.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/probe"
 	"gesalpai.ch/steady/internal/proxy"
 	"gesalpai.ch/steady/internal/store"
 )
@@ -210,21 +211,13 @@ func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream 
 	return out
 }
 
-// address is where the host reaches a running replica: the same network's each
-// time, so that two tables of the same containers are the same.
+// address is where the host reaches a running replica, "" for nowhere.
 func address(c steady.Replica) string {
-	if c.HostNet {
-		return "127.0.0.1"
-	}
 	if !c.Running() {
 		return ""
 	}
-	for _, n := range slices.Sorted(maps.Keys(c.Addresses)) {
-		if c.Addresses[n] != "" {
-			return c.Addresses[n]
-		}
-	}
-	return ""
+	a, _ := probe.Address(c)
+	return a
 }
 
 // Drain implements rollout.Router.

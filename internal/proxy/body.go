@@ -23,6 +23,7 @@ type clientBody struct {
 	until time.Time // read deadline in force
 	whole []byte    // where it was read beforehand
 	known bool
+	left  int64 // bytes still to come; below 0: not known
 
 	mu  sync.Mutex
 	err error // reading failed, for the client's sake
@@ -47,8 +48,13 @@ func (x *exchange) takeBody() bool {
 	in.Body = b
 	// A body announced with Expect is not asked for before the upstream does.
 	if in.ContentLength < 0 || in.ContentLength > smallBody || in.Header.Get("Expect") != "" {
+		b.left = in.ContentLength
+		// Else net/http closes the body when the answer begins, and a transport that
+		// still reads it breaks the upstream's answer off.
+		_ = b.rc.EnableFullDuplex()
 		return true
 	}
+	b.left = in.ContentLength
 	b.whole = make([]byte, in.ContentLength)
 	if _, err := io.ReadFull(b, b.whole); err != nil {
 		if !b.late() {
@@ -75,11 +81,20 @@ func (b *clientBody) rewindable(out *http.Request) {
 }
 
 func (b *clientBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
 	if b.x.finished.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	b.hurry()
 	n, err := b.ReadCloser.Read(p)
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	if b.left == 0 && err == nil { // http.Transport would ask once more to be sure
+		err = io.EOF
+	}
 	if err == nil {
 		return n, nil
 	}

@@ -81,6 +81,7 @@ func (r *run) images(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.plan = first // for the words of a failure; the one in force comes later
 	r.learn()
 	var bring []steady.Step
 	for _, s := range first.Steps {

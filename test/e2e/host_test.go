@@ -30,8 +30,19 @@ type host struct {
 	project string
 	env     map[string]string
 	daemon  *exec.Cmd
-	log     *bytes.Buffer
+	log     logFile
 	exited  chan error
+}
+
+// logFile prints as what is in it.
+type logFile struct{ path string }
+
+func (l logFile) String() string {
+	b, err := os.ReadFile(l.path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 // newHost boots a daemon and lays the reference stack out for it.
@@ -40,6 +51,7 @@ func newHost(t testing.TB, project string) *host {
 	h := &host{t: t, dir: t.TempDir(), state: t.TempDir(), run: shortDir(t), project: project, env: map[string]string{
 		"API_PORT": freePort(t), "REPORT_PORT": freePort(t), "GESALP_RELEASE": "1", "LOAD_TIME": "300ms",
 	}}
+	h.log.path = filepath.Join(h.run, "log")
 	h.copyStack()
 	h.boot()
 	t.Cleanup(h.tearDown)
@@ -94,9 +106,13 @@ func (h *host) socket() string { return filepath.Join(h.run, "steady.sock") }
 // boot starts the daemon and waits until it answers.
 func (h *host) boot(env ...string) {
 	h.t.Helper()
-	h.log = &bytes.Buffer{}
+	log, err := os.OpenFile(h.log.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer log.Close()
 	h.daemon = exec.Command(binary, "daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket())
-	h.daemon.Stderr = h.log
+	h.daemon.Stderr = log // a file: the proxy, which outlives the daemon, writes there too
 	h.daemon.Env = append(os.Environ(), env...)
 	if err := h.daemon.Start(); err != nil {
 		h.t.Fatal(err)
@@ -125,7 +141,7 @@ func (h *host) stop() {
 }
 
 func (h *host) tearDown() {
-	if r := h.steady("down", "-p", h.project, "--volumes", "-y"); r.code != 0 && !strings.Contains(r.err, "ever deployed") {
+	if r := h.steady("down", "-p", h.project, "--volumes"); r.code != 0 && !strings.Contains(r.err, "ever deployed") {
 		h.t.Errorf("down: exit %d\n%s", r.code, r.err)
 	}
 	pid := h.proxyPID()

@@ -28,7 +28,7 @@ func small(h *host, more string) {
       EXIT_AT_START: ${EXIT_AT_START:-0}
       START_DELAY: ${START_DELAY:-0s}
     x-steady:
-      probe: { path: /health, deadline: ${DEADLINE:-20s} }
+      probe: { path: /health, deadline: "${DEADLINE:-20s}" }
       drain: { streams: 1s }
 `+more)
 }
@@ -71,7 +71,7 @@ func TestBadInput_EachHasOneSentenceAndItsOwnExitCode(t *testing.T) {
 
 	t.Run("a file that does not parse", func(t *testing.T) {
 		h.write("broken.yml", "services:\n  web:\n   image: x\n  ports: [\n")
-		refused(t, h.with(next, "-f", "broken.yml", "deploy", "-y"), 2, "broken.yml", "line")
+		refused(t, h.with(next, "-f", "broken.yml", "deploy", "-y"), 2, "broken.yml:5")
 		h.serves(1)
 	})
 	t.Run("an unknown service", func(t *testing.T) {

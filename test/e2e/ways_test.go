@@ -16,11 +16,11 @@ func TestRollback_ReturnsFilesEnvironmentAndImageUnderLoad(t *testing.T) {
 	h.deploy(1)
 	h.deploy(2)
 	l := load.Start(load.Options{URL: h.api(), Rate: 200, Duration: time.Minute, WebSockets: -1, SSEs: -1})
-	if r := h.steady("rollback", "web", "-y"); r.code != 0 {
+	if r := h.steady("rollback", "web"); r.code != 0 {
 		t.Fatalf("rollback: exit %d\n%s", r.code, r.err)
 	}
 	h.serves(1)
-	if r := h.steady("rollback", "--to", "2", "-y"); r.code != 0 {
+	if r := h.steady("rollback", "--to", "2"); r.code != 0 {
 		t.Fatalf("rollback --to 2: exit %d\n%s", r.code, r.err)
 	}
 	h.serves(2)
