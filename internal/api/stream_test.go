@@ -93,7 +93,9 @@ func TestEvents_GoOnWhereADaemonThatDiedLeftOff(t *testing.T) {
 		return err
 	}}
 	stop := serve(t, socket, first)
-	second := &fake{events: tell(want, 6)}
+	second := &fake{events: func(ctx context.Context, _ int64, say func(steady.Event) error) error {
+		return tell(want, 6)(ctx, 0, say) // says again what was said
+	}}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		<-half

@@ -223,6 +223,9 @@ func TestLive_AStepThatFailedIsNotLeftRunning(t *testing.T) {
 	v.tick(now)
 	v.event(steady.Event{Kind: steady.EventUndo, Time: now, Error: steady.ErrNotReady})
 	v.tick(now)
+	if diff := cmp.Diff("  undo    replica did not become ready\n  0ms\n", screen(t, b.String())); diff != "" {
+		t.Errorf("while it is undone (-want +got):\n%s", diff)
+	}
 	v.event(steady.Event{Kind: steady.EventFailed, Time: now, State: steady.RolloutFailed, Error: steady.ErrNotReady})
 	v.close()
 	if diff := cmp.Diff("  undo    replica did not become ready\n", screen(t, b.String())); diff != "" {
