@@ -11,7 +11,8 @@ import (
 // whether the upstream broke it off, and can end an event stream between two
 // events.
 type answer struct {
-	io.ReadCloser
+	body     io.ReadCloser
+	line     *lineUse // it is read from; nil where net/http's Transport has it
 	x        *exchange
 	switched *http.Response // the 101, where the answer is one
 	tunnel   atomic.Pointer[tunnel]
@@ -28,7 +29,13 @@ type answer struct {
 }
 
 func (a *answer) Read(b []byte) (int, error) {
-	n, err := a.ReadCloser.Read(b)
+	n, err := a.body.Read(b)
+	if a.line != nil && err != nil {
+		a.line.done(err == io.EOF)
+	}
+	if err != nil && err != io.EOF && a.x.in.Context().Err() != nil {
+		err = a.x.in.Context().Err() // the line says that its deadline has passed
+	}
 	if a.sse {
 		return a.events(b, n, err)
 	}
@@ -36,6 +43,16 @@ func (a *answer) Read(b []byte) (int, error) {
 		a.x.broken = err
 	}
 	return n, err
+}
+
+// Close ends the answer. One not read to its end takes its connection with it:
+// net/http's own body would read on to the end.
+func (a *answer) Close() error {
+	if a.line == nil {
+		return a.body.Close()
+	}
+	a.line.done(false)
+	return nil
 }
 
 // events follows the stream's events and, when it is to end, ends it after the

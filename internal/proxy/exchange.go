@@ -179,6 +179,9 @@ func (x *exchange) refuse(status int) {
 // WriteHeader passes the answer's head on. A lame duck says with every answer
 // that the connection ends.
 func (x *exchange) WriteHeader(status int) {
+	if status == http.StatusContinue {
+		return // net/http says it when the body is read, which the upstream's 100 sets off
+	}
 	if status >= http.StatusOK {
 		x.status = status
 		h := x.Header()

@@ -32,11 +32,6 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.URL.Opaque = path
 	}
 	forwarded(in, out)
-	if idempotent(in) {
-		if _, ok := out.Header["Idempotency-Key"]; !ok {
-			out.Header["Idempotency-Key"] = []string{} // tells http.Transport, is not sent
-		}
-	}
 }
 
 // forwarded keeps what a front before us said and adds what we see.
@@ -76,20 +71,16 @@ func idempotent(r *http.Request) bool {
 }
 
 // RoundTrip sends the request to the upstream claimed, and to another where that
-// cannot do harm. Retries on pooled connections that turn out to be closed are
-// net/http's own: it sends again what is idempotent and can be rewound, and
-// anything of which no byte was written.
+// cannot do harm. Kept connections that turn out to be closed are direct's
+// matter, and net/http's for the rest: it sends again what is idempotent and can
+// be rewound, and anything of which no byte was written.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	x.body.rewindable(out)
 	replayable := idempotent(x.in) && (out.Body == nil || out.GetBody != nil)
 	pause := firstPause
 	for {
 		u := x.upstream
-		transport := u.once
-		if replayable {
-			transport = u.replayable
-		}
-		res, err := transport.RoundTrip(out)
+		res, err := x.send(u, out, replayable)
 		x.tries++
 		if err == nil {
 			return x.answered(res)
@@ -110,10 +101,14 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			}
 			pause *= 2
 		}
-		if out.GetBody != nil {
-			out.Body, _ = out.GetBody()
-		}
 	}
+}
+
+func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.Response, error) {
+	if x.plain(out) {
+		return x.direct(u, out, replayable)
+	}
+	return u.transport.RoundTrip(out)
 }
 
 // again says whether the request may be offered once more. A connection that
@@ -165,7 +160,7 @@ func (x *exchange) answered(res *http.Response) (*http.Response, error) {
 		return nil, errSwitched
 	}
 	x.answer.x = x
-	x.answer.ReadCloser = res.Body
+	x.answer.body = res.Body
 	res.Body = &x.answer
 	if isEvents(res) {
 		x.answer.sse = true

@@ -96,7 +96,8 @@ func TestWebSocket_SurvivesAShiftAndIsClosedWithItsCodeAtTheClocksEnd(t *testing
 		t.Errorf("closed after %v, before its clock", took)
 	}
 	d := <-done
-	if d.Streams != 2 || d.StreamsEnded != 1 || d.StreamsClosed != 1 || d.StreamsCut != 0 || d.Requests != 0 {
+	// The one that closed by itself may have done so before the drain began.
+	if d.Streams-d.StreamsEnded != 1 || d.StreamsClosed != 1 || d.StreamsCut != 0 || d.Requests != 0 {
 		t.Errorf("%+v", d)
 	}
 	eventually(t, "the app heard the close code", func() bool { return said.Load() == 1 })

@@ -34,8 +34,8 @@ type upstream struct {
 	pool  *pool
 	count *counter
 
-	replayable *http.Transport // for what may be sent twice
-	once       *http.Transport // for what may not
+	lines     lines           // for requests whole in hand
+	transport *http.Transport // for uploads and upgrades
 
 	// Guarded by pool.mu.
 	routed   bool
@@ -46,8 +46,7 @@ type upstream struct {
 
 func newUpstream(p *pool, u steady.Upstream, count *counter) *upstream {
 	out := &upstream{Upstream: u, pool: p, count: count}
-	out.replayable = newTransport(out.dial, idleReplayable)
-	out.once = newTransport(out.dial, idleOnce)
+	out.transport = newTransport(out.dial, idleOnce)
 	return out
 }
 
@@ -83,6 +82,6 @@ func (u *upstream) dial(ctx context.Context, network, _ string) (net.Conn, error
 }
 
 func (u *upstream) closeIdle() {
-	u.replayable.CloseIdleConnections()
-	u.once.CloseIdleConnections()
+	u.lines.closeAll()
+	u.transport.CloseIdleConnections()
 }
