@@ -20,7 +20,7 @@ const buildTail = 20
 // last lines of output, when it fails.
 func (e *Engine) Build(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error) {
 	if spec.Build == nil {
-		return steady.Image{}, steady.ErrBuild.With(spec.Ref()+" has no build section", "")
+		return steady.Image{}, steady.ErrBuild.With(spec.Ref()+" has no build section", "docker compose config "+spec.Service)
 	}
 	b, err := e.readBuild(spec, say)
 	if err != nil {

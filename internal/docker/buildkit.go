@@ -18,6 +18,8 @@ import (
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	digest "github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
+
+	"gesalpai.ch/steady"
 )
 
 // buildKit opens a connection to the BuildKit within the Engine, or says why there
@@ -58,10 +60,14 @@ func (e *Engine) solve(ctx context.Context, kit *buildkit.Client, b *build) erro
 	reader.Go(func() { b.follow(status) })
 	_, err = kit.Solve(ctx, nil, opt, status)
 	reader.Wait()
-	if err != nil {
-		return errors.New(plainly(err))
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "unsupported frontend capability"):
+		return steady.ErrUnsupported.With(
+			b.spec.Ref()+" builds with further contexts, which need Docker Engine 23.0", "docker version")
 	}
-	return nil
+	return errors.New(plainly(err))
 }
 
 func (e *Engine) solveOpt(b *build) (buildkit.SolveOpt, error) {
@@ -142,6 +148,7 @@ func (b *build) mounts(attrs map[string]string) (map[string]fsutil.FS, error) {
 			dirs["context-"+name], from = from, "local:context-"+name
 		}
 		attrs["context:"+name] = from
+		attrs["frontend.caps"] = "moby.buildkit.frontend.contexts" // refuse rather than look for an image of that name
 	}
 	out := map[string]fsutil.FS{}
 	for name, dir := range dirs {

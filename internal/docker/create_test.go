@@ -1,12 +1,14 @@
 package docker_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -226,6 +228,13 @@ func TestExec_GivesExitCodeAndOutput(t *testing.T) {
 	}
 	_, _, err = b.Exec(t.Context(), b.project+"-none", []string{"/app"})
 	is(t, err, steady.ErrNoReplica)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, _, err = b.Exec(ctx, c.Name, []string{"/app", "sleep"})
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 5*time.Second {
+		t.Errorf("a command that does not end: %v after %v", err, took)
+	}
 }
 
 func contextOf(t *testing.T, dockerfile string) string {

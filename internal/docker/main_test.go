@@ -116,7 +116,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{Engine: eng, api: api, project: fmt.Sprintf("steady-docker-%d-%d", os.Getpid(), projects.Add(1))}
 	t.Cleanup(func() {
 		b.sweep(t)
-		eng.Close()
+		b.Engine.Close()
 		api.Close()
 	})
 	return b

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -21,7 +22,7 @@ const pullPace = time.Second
 func (e *Engine) Pull(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error) {
 	ref, err := reference.ParseNormalizedNamed(spec.Image)
 	if err != nil {
-		return steady.Image{}, steady.ErrNoImage.With(fmt.Sprintf("image %q is no reference: %v", spec.Image, err), "")
+		return steady.Image{}, steady.ErrNoImage.With(fmt.Sprintf("image %q is no reference: %v", spec.Image, err), "docker compose config --images")
 	}
 	auth, err := e.authFor(ref)
 	if err != nil {
@@ -81,7 +82,7 @@ type progress struct {
 
 func (p *progress) take(m jsonstream.Message, now time.Time) {
 	switch {
-	case m.ID == "" || m.Status != "" && len(m.Status) > 12 && m.Status[:12] == "Pulling from":
+	case m.ID == "" || strings.HasPrefix(m.Status, "Pulling from"):
 		if m.Status != "" {
 			p.say(m.Status)
 		}
