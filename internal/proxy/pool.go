@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,6 +144,10 @@ func (p *pool) stream(f *flight) bool {
 // ask will ask again.
 func (p *pool) shift(to []steady.Upstream) {
 	p.mu.Lock()
+	if p.serves(to) {
+		p.mu.Unlock()
+		return
+	}
 	var quiet []*upstream
 	before := p.routed
 	p.routed = make([]*upstream, len(to))
@@ -174,6 +179,11 @@ func (p *pool) shift(to []steady.Upstream) {
 	for _, u := range quiet {
 		u.closeIdle()
 	}
+}
+
+// serves says whether those are the upstreams in force already.
+func (p *pool) serves(to []steady.Upstream) bool {
+	return slices.EqualFunc(p.routed, to, func(u *upstream, s steady.Upstream) bool { return u.Upstream == s })
 }
 
 // forget drops u when no table lists it and nothing of it is in flight.

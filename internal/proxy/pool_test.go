@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"gesalpai.ch/steady"
+)
+
+// idleFlight is a flight that nobody ends.
+type idleFlight struct{ flight }
+
+func (*idleFlight) cut()          {}
+func (*idleFlight) end()          {}
+func (*idleFlight) orderly() bool { return false }
+
+func newIdle() *idleFlight {
+	f := &idleFlight{}
+	f.ender = f
+	return f
+}
+
+// The invariant everything rests on: a claim on a given release is made before
+// the shift away from it returns, and counted by then.
+func TestPool_ClaimIsCountedBeforeShiftReturns(t *testing.T) {
+	p := newPool("shop/api:80", &counters{})
+	up := func(release int) []steady.Upstream {
+		return []steady.Upstream{{ID: fmt.Sprint(release), Addr: "127.0.0.1:9", Release: release}}
+	}
+	p.shift(up(0))
+	var inForce atomic.Int64 // the oldest release a claim that begins now may get
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				oldest := inForce.Load()
+				f := newIdle()
+				if u := p.claim(&f.flight, nil); int64(u.Release) < oldest {
+					t.Errorf("claim after shift to %d got %d", oldest, u.Release)
+				}
+				p.leave(&f.flight)
+			}
+		})
+	}
+	for release := 1; release <= 2000; release++ {
+		p.mu.Lock()
+		old := p.routed[0]
+		p.mu.Unlock()
+		p.shift(up(release))
+		inForce.Store(int64(release))
+		p.mu.Lock()
+		n := old.flights.total()
+		_, known := p.known[old.Upstream]
+		p.mu.Unlock()
+		if n > 0 != known && known { // quiet ones are forgotten, others are not
+			t.Fatalf("release %d: %d in flight, known=%v", release-1, n, known)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if len(p.known) != 1 {
+		t.Errorf("%d upstreams are remembered", len(p.known))
+	}
+}
+
+func TestPool_UpstreamThatComesBackKeepsItsFlights(t *testing.T) {
+	p := newPool("shop/api:80", &counters{})
+	a := steady.Upstream{ID: "a", Addr: "127.0.0.1:9", Release: 1}
+	b := steady.Upstream{ID: "b", Addr: "127.0.0.1:9", Release: 2}
+	p.shift([]steady.Upstream{a})
+	f := newIdle()
+	was := p.claim(&f.flight, nil)
+	p.shift([]steady.Upstream{b})
+	p.shift([]steady.Upstream{a})
+	g := newIdle()
+	if is := p.claim(&g.flight, nil); is != was || is.flights.total() != 2 {
+		t.Errorf("a drain would overlook what is in flight")
+	}
+}
+
+func TestPool_AddressReusedByAnotherContainerIsAnotherUpstream(t *testing.T) {
+	p := newPool("shop/api:80", &counters{})
+	p.shift([]steady.Upstream{{ID: "a", Addr: "127.0.0.1:9"}})
+	f, g := newIdle(), newIdle()
+	a := p.claim(&f.flight, nil)
+	p.shift([]steady.Upstream{{ID: "b", Addr: "127.0.0.1:9"}})
+	if b := p.claim(&g.flight, nil); a == b || a.transport == b.transport {
+		t.Error("connections of one container may serve another")
+	}
+}
+
+func TestFlights_CountWhatTheyHold(t *testing.T) {
+	var l flights
+	var in []*flight
+	for range 10_000 {
+		switch {
+		case len(in) == 0 || rand.IntN(3) == 0:
+			f := &flight{kind: rand.IntN(3)}
+			l.add(f)
+			in = append(in, f)
+		case rand.IntN(2) == 0:
+			l.turn(in[rand.IntN(len(in))], stream)
+		default:
+			i := rand.IntN(len(in))
+			l.remove(in[i])
+			in = append(in[:i], in[i+1:]...)
+		}
+		if l.total() != len(in) {
+			t.Fatal(l.total(), len(in))
+		}
+	}
+	for kind := range 3 {
+		if got := len(l.of(kind)); got != l.n[kind] {
+			t.Errorf("kind %d: %d listed, %d counted", kind, got, l.n[kind])
+		}
+	}
+}
