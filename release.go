@@ -16,7 +16,7 @@ type Release struct {
 	Digest  string    `json:"digest"`          // Spec.Digest()
 	Image   Image     `json:"image"`           // zero until pulled or built
 	Created time.Time `json:"created"`         // UTC
-	Served  time.Time `json:"served,omitzero"` // when it last took the traffic; zero: never
+	Served  time.Time `json:"served,omitzero"` // when a rollout to it was last done; zero: never
 	Rollout int64     `json:"rollout"`         // the rollout that made it
 }
 

@@ -120,10 +120,17 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 		case t.Gone:
 			parts = append(parts, t.Service+" withdrawn")
 		case len(t.Ports) > 0:
-			parts = append(parts, fmt.Sprintf("%s to release %d, %d upstreams", t.Service, t.Release, len(t.Replicas)))
+			parts = append(parts, fmt.Sprintf("%s to release %d, %s", t.Service, t.Release, upstreams(len(t.Replicas))))
 		}
 	}
 	return said{what: strings.Join(parts, "; ")}, nil
+}
+
+func upstreams(n int) string {
+	if n == 1 {
+		return "1 upstream"
+	}
+	return fmt.Sprintf("%d upstreams", n)
 }
 
 func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {

@@ -10,7 +10,7 @@ import (
 	"gesalpai.ch/steady"
 )
 
-const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest"
+const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.served, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest"
 
 // Release finds one release; steady.ErrNoRelease.
 func (s *Store) Release(ctx context.Context, project, service string, number int) (steady.Release, error) {
@@ -80,14 +80,15 @@ func scanRelease(from row) (steady.Release, error) {
 	var (
 		r       steady.Release
 		created int64
+		served  int64
 		spec    string
 	)
-	err := from.Scan(&r.Project, &r.Service, &r.Number, &r.Rollout, &created, &r.Digest, &spec,
+	err := from.Scan(&r.Project, &r.Service, &r.Number, &r.Rollout, &created, &served, &r.Digest, &spec,
 		&r.Image.Ref, &r.Image.ID, &r.Image.Digest)
 	if err != nil {
 		return steady.Release{}, err
 	}
-	r.Created = moment(created)
+	r.Created, r.Served = moment(created), moment(served)
 	return r, json.Unmarshal([]byte(spec), &r.Spec)
 }
 

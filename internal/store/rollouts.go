@@ -42,6 +42,8 @@ func (s *Store) Unfinished(ctx context.Context) ([]steady.Rollout, error) {
 }
 
 // Update stores the rollout's state, end, error and receipt; steady.ErrNoRollout.
+// Once it is done, the releases that its services' routes name have served: a
+// rollback may go back to them.
 func (s *Store) Update(ctx context.Context, r steady.Rollout) error {
 	failed, err := encode(r.Error)
 	if err != nil {
@@ -51,9 +53,30 @@ func (s *Store) Update(ctx context.Context, r steady.Rollout) error {
 	if err != nil {
 		return fmt.Errorf("update rollout: %w", err)
 	}
-	return s.one(ctx, s.sure, "update rollout", noRollout(r.ID),
-		"UPDATE rollouts SET state = ?, ended = ?, error = ?, receipt = ? WHERE id = ?",
-		r.State, nanos(r.Ended), failed, receipt, r.ID)
+	return s.write(ctx, s.sure, "update rollout", func(ctx context.Context, tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "UPDATE rollouts SET state = ?, ended = ?, error = ?, receipt = ? WHERE id = ?",
+			r.State, nanos(r.Ended), failed, receipt, r.ID)
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, noRollout(r.ID))
+		}
+		if r.State != steady.RolloutDone {
+			return nil
+		}
+		return noteServed(ctx, tx, r)
+	})
+}
+
+// noteServed marks the releases that the done rollout's services route to.
+func noteServed(ctx context.Context, tx *sql.Tx, r steady.Rollout) error {
+	_, err := tx.ExecContext(ctx, `UPDATE releases SET served = ? WHERE project = ?
+		AND service IN (SELECT value FROM json_each((SELECT services FROM rollouts WHERE id = ?)))
+		AND EXISTS (SELECT 1 FROM routes WHERE routes.project = releases.project
+			AND routes.service = releases.service AND routes.release = releases.number)`,
+		nanos(r.Ended), r.Project, r.ID)
+	return err
 }
 
 // Projects lists every project that was ever rolled out, by name; those that were

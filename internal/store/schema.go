@@ -34,6 +34,7 @@ CREATE TABLE releases (
 	number       INTEGER NOT NULL,
 	rollout      INTEGER NOT NULL REFERENCES rollouts (id),
 	created      INTEGER NOT NULL,
+	served       INTEGER NOT NULL DEFAULT 0,
 	digest       TEXT    NOT NULL,
 	spec         TEXT    NOT NULL,
 	image_ref    TEXT    NOT NULL,
