@@ -35,6 +35,7 @@ type exchange struct {
 	rproxy httputil.ReverseProxy
 
 	tries    int
+	hurried  time.Time // when the write deadline was set
 	status   int // of the answer's head; 0 while none was written
 	claimed  bool
 	finished atomic.Bool
@@ -69,7 +70,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer func() { x.finish(aborted) }()
 	x.rproxy = httputil.ReverseProxy{
 		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,
-		BufferPool: &p.buffers, ErrorLog: p.quiet,
+		BufferPool: &p.buffers, ErrorLog: quiet,
 	}
 	x.rproxy.ServeHTTP(x, x.in)
 	aborted = false
@@ -152,8 +153,10 @@ func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 		panic(http.ErrAbortHandler) // nobody reads an answer
 	}
 	x.failed = true
-	x.proxy.log.Warn("request lost", "service", x.pool.service, "replica", x.upstream.Name,
-		"release", x.upstream.Release, "method", out.Method, "err", err)
+	if n := x.pool.sayLost(); n > 0 {
+		x.proxy.log.Warn("requests lost", "service", x.pool.service, "replica", x.upstream.Name,
+			"release", x.upstream.Release, "method", out.Method, "err", err, "since_last", n)
+	}
 	if !x.claimed {
 		x.refuse(http.StatusServiceUnavailable)
 		return
@@ -192,10 +195,25 @@ func (x *exchange) WriteHeader(status int) {
 			h.Set("Connection", "close")
 		}
 	}
+	x.hurry()
 	x.ResponseWriter.WriteHeader(status)
 }
 
+// hurry gives the client WriteIdle from now to take what is written next. Each
+// answer sets it anew, so one of a former answer does no harm.
+func (x *exchange) hurry() {
+	now := time.Now()
+	if now.Sub(x.hurried) < x.proxy.limits.WriteIdle/60 || x.isCut.Load() {
+		return
+	}
+	x.hurried = now
+	if w, ok := x.ResponseWriter.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = w.SetWriteDeadline(now.Add(x.proxy.limits.WriteIdle))
+	}
+}
+
 func (x *exchange) Write(b []byte) (int, error) {
+	x.hurry()
 	n, err := x.ResponseWriter.Write(b)
 	if err != nil {
 		x.unsent = err

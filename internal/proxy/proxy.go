@@ -3,8 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,7 +24,6 @@ type Proxy struct {
 	opts    Options
 	limits  Limits
 	log     *slog.Logger
-	quiet   *log.Logger // for net/http's own words, which are about clients
 	counts  counters
 	buffers buffers
 	http    *handed
@@ -44,6 +41,9 @@ type Proxy struct {
 	missing map[key]error // listed, but could not be bound when the table was loaded
 }
 
+// quiet takes net/http's own words, which are about clients.
+var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+
 // New makes a Proxy. It opens nothing.
 func New(o Options) (*Proxy, error) {
 	if err := o.validate(); err != nil {
@@ -54,7 +54,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	l := o.Limits.filled()
 	return &Proxy{
-		opts: o, limits: l, log: o.Log, quiet: log.New(io.Discard, "", 0),
+		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
 		pools: map[string]*pool{}, doors: map[key]*door{}, missing: map[key]error{},
 	}, nil
@@ -76,7 +76,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	srv := p.server(life)
 	p.work.Go(func() { _ = srv.Serve(p.http) })
 	p.resume(life)
-	ctl := &http.Server{Handler: p.control(life), ReadHeaderTimeout: p.limits.ReadHeaderTimeout, ErrorLog: p.quiet}
+	ctl := &http.Server{Handler: p.control(life), ReadHeaderTimeout: p.limits.ReadHeaderTimeout, ErrorLog: quiet}
 	failed := make(chan error, 1)
 	p.work.Go(func() { failed <- ctl.Serve(control.ln) })
 	p.log.Info("proxy serves", "socket", p.opts.Socket, "pid", os.Getpid())
@@ -114,7 +114,7 @@ func (p *Proxy) server(life context.Context) *http.Server {
 		ReadHeaderTimeout: p.limits.ReadHeaderTimeout,
 		IdleTimeout:       p.limits.IdleTimeout,
 		MaxHeaderBytes:    p.limits.MaxHeaderBytes,
-		ErrorLog:          p.quiet,
+		ErrorLog:          quiet,
 		BaseContext:       func(net.Listener) context.Context { return life },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, doorKey{}, c.(*clientConn).door)
