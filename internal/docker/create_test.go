@@ -70,7 +70,7 @@ func TestCreate_TakesTheReleasesImageWhereTheTagHasMoved(t *testing.T) {
 	move(serveImage)
 	t.Cleanup(func() {
 		b.sweep(t)
-		_, _ = b.api.ImageRemove(t.Context(), tag, client.ImageRemoveOptions{})
+		_, _ = b.api.ImageRemove(context.Background(), tag, client.ImageRemoveOptions{})
 	})
 	rel := b.releaseOf(t, runtimetest.Spec(b.project, "api", tag), 1)
 	move(exitImage)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/client"
+
 	"gesalpai.ch/steady"
 )
 
@@ -113,6 +115,13 @@ func TestLogs_FollowContainersThatComeLaterAndComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(one.Name, "serving")
+	for range 5 { // it is back before its log has come to an end
+		if _, err := b.api.ContainerRestart(t.Context(), one.Name, client.ContainerRestartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		next(one.Name, "done")
+		next(one.Name, "serving")
+	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)

@@ -66,9 +66,15 @@ func TestName_KeepsTheAddressesInEveryNetwork(t *testing.T) {
 	spec := runtimetest.Spec(b.project, "api", serveImage)
 	spec.Networks = append(spec.Networks, second(b.project))
 	rel := b.releaseOf(t, spec, 1)
+	earlier := spec
+	earlier.Service = "earlier"
+	before := b.started(t, b.releaseOf(t, earlier, 1))
 	c := b.started(t, rel)
 	if len(c.Addresses) != 2 {
 		t.Fatalf("addresses %v, want one in each of two networks", c.Addresses)
+	}
+	if err := b.Remove(t.Context(), before.Name); err != nil { // an Engine gives the lowest free address
+		t.Fatal(err)
 	}
 	if err := b.Name(t.Context(), rel, c.Name); err != nil {
 		t.Fatal(err)

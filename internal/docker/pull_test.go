@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"context"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -27,7 +28,7 @@ func TestPull_BringsTheImageWithItsDigest(t *testing.T) {
 	if _, err := b.api.ImageTag(t.Context(), client.ImageTagOptions{Source: serveImage, Target: ref}); err != nil {
 		t.Fatal(err)
 	}
-	drop := func() { _, _ = b.api.ImageRemove(t.Context(), ref, client.ImageRemoveOptions{Force: true}) }
+	drop := func() { _, _ = b.api.ImageRemove(context.Background(), ref, client.ImageRemoveOptions{Force: true}) }
 	pushed, err := b.api.ImagePush(t.Context(), ref, client.ImagePushOptions{RegistryAuth: "e30="})
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +37,7 @@ func TestPull_BringsTheImageWithItsDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	drop()
-	t.Cleanup(func() {
-		_, _ = b.api.ImageRemove(t.Context(), ref, client.ImageRemoveOptions{Force: true})
-	})
+	t.Cleanup(drop)
 	var said []string
 	img, err := b.Pull(t.Context(), steady.Spec{Image: ref, Platform: "linux/amd64"}, func(s string) { said = append(said, s) })
 	if err != nil {
@@ -50,7 +49,6 @@ func TestPull_BringsTheImageWithItsDigest(t *testing.T) {
 	if len(said) == 0 {
 		t.Error("nothing was said")
 	}
-	drop()
 }
 
 func TestPull_OfWhatNobodyHasIsErrNoImage(t *testing.T) {

@@ -110,7 +110,9 @@ func start(t *testing.T, r *room) {
 
 func names(t *testing.T, r *room) {
 	rel := r.release("api", r.Serve, 1)
+	earlier := r.started(r.release("earlier", r.Serve, 1))
 	c := r.started(rel)
+	r.must("free a lower address", r.Runtime.Remove(r.ctx, earlier.Name))
 	if got := r.named(rel, c.Name); len(got) > 0 {
 		t.Fatalf("names before Name: %v", got)
 	}
