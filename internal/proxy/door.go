@@ -47,16 +47,17 @@ func (p *Proxy) accept(life context.Context, d *door) {
 	defer d.ln.Close()
 	pause := time.Duration(0)
 	for {
-		if !p.seats.take(life) {
-			return
-		}
 		c, err := d.ln.AcceptTCP()
 		if err == nil {
 			pause = 0
+			// With no seat free the rest waits in the backlog, and this one here.
+			if !p.seats.take(life) {
+				c.Close()
+				return
+			}
 			p.admit(life, &clientConn{TCPConn: c, door: d, seats: p.seats})
 			continue
 		}
-		p.seats.free()
 		if d.gone.Load() || errors.Is(err, net.ErrClosed) {
 			return
 		}

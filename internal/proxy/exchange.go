@@ -36,7 +36,7 @@ type exchange struct {
 
 	tries    int
 	hurried  time.Time // when the write deadline was set
-	status   int // of the answer's head; 0 while none was written
+	status   int       // of the answer's head; 0 while none was written
 	claimed  bool
 	finished atomic.Bool
 	broken   error // the answer broke off: reading it from the upstream failed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -22,6 +23,10 @@ const (
 	// upstream is asked whether it speaks first. Such protocols start that much
 	// later, once; browsers that connect ahead are seldom so quick.
 	silence = 100 * time.Millisecond
+	// askAgain is how long to wait where there is no upstream to ask.
+	askAgain = time.Second
+	// httpWords begin an answer that an HTTP server gives without a request.
+	httpWords = "HTTP/"
 	// speakWait is how long an upstream has to speak first.
 	speakWait = 5 * time.Second
 )
@@ -77,10 +82,17 @@ func (p *Proxy) tell(ctx context.Context, c *clientConn) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) && auto && learnt == unknown {
 		return p.ask(ctx, c, pool)
 	}
-	if err == nil && kind == speaksHTTP && learnt == unknown {
-		pool.learnt.Store(clientFirst)
+	switch {
+	case err != nil:
+		return kind, err
+	case kind == speaksHTTP:
+		pool.learnt.CompareAndSwap(unknown, clientFirst)
+	case kind == speaksHTTP2:
+		return speaksOther, nil // the app speaks it or hangs up; we do not translate
+	case !auto:
+		return speaksHTTP, nil // and net/http says what is wrong with it
 	}
-	return kind, err
+	return kind, nil
 }
 
 // listen waits for the client's first words.
@@ -92,41 +104,50 @@ func (c *clientConn) listen(patience, head time.Duration) (int, error) {
 
 // ask connects a silent client to an upstream and waits for who speaks first.
 func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error) {
-	begin := time.Now()
-	for time.Since(begin) < speakWait {
+	for end := time.Now().Add(p.limits.IdleTimeout); time.Now().Before(end); {
 		// Before the claim: from then on a shift may set it, to be heard here.
 		_ = c.SetReadDeadline(time.Now().Add(speakWait))
 		r := newRelay(pool, c.TCPConn)
 		if !r.open(ctx) {
-			break
+			// Nobody to ask: nothing is learnt.
+			if kind, err := c.listen(askAgain, p.limits.ReadHeaderTimeout); !errors.Is(err, os.ErrDeadlineExceeded) {
+				return kind, err
+			}
+			continue
 		}
-		spoke := r.upstreamSpeaks(c.TCPConn)
-		kind, err := peek(c.TCPConn, p.limits.ReadHeaderTimeout)
-		first := spoke()
-		_ = c.SetReadDeadline(time.Time{})
-		switch {
-		case first:
-			pool.learnt.Store(serverFirst)
-			kind = speaksOther
-		case kind == speaksHTTP:
-			pool.learnt.Store(clientFirst)
-		}
-		if kind == speaksOther {
+		kind, err := p.first(c, r, pool)
+		if kind == speaksOther || kind == speaksHTTP2 {
 			if p.carry(ctx, c, r) {
 				return carried, nil
 			}
 			continue // a shift was faster
 		}
 		r.drop()
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return kind, err
 		}
-		if r.hungUp {
-			break // the upstream does not like silence either
+		if !r.isCut() { // silence for speakWait, or the upstream did not like it either
+			pool.learnt.CompareAndSwap(unknown, clientFirst)
+			break
 		}
 	}
-	pool.learnt.CompareAndSwap(unknown, clientFirst)
 	return c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
+}
+
+// first waits for who speaks first: the client at c or the upstream at r.
+func (p *Proxy) first(c *clientConn, r *relay, pool *pool) (int, error) {
+	spoke := r.upstreamSpeaks(c.TCPConn)
+	kind, err := peek(c.TCPConn, p.limits.ReadHeaderTimeout)
+	server := spoke()
+	_ = c.SetReadDeadline(time.Time{})
+	switch {
+	case server:
+		pool.learnt.Store(serverFirst)
+		return speaksOther, nil
+	case kind == speaksHTTP:
+		pool.learnt.Store(clientFirst)
+	}
+	return kind, err
 }
 
 // upstreamSpeaks waits for the upstream's first word beside the caller and then
@@ -135,18 +156,21 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 func (r *relay) upstreamSpeaks(client *net.TCPConn) func() bool {
 	done := make(chan struct{})
 	var err error
+	http := false
 	go func() {
 		defer close(done)
-		var one [1]byte
-		err = peekEach(r.upstream, one[:], func([]byte) bool { return true })
+		var said [len(httpWords)]byte
+		err = peekEach(r.upstream, said[:], func(b []byte) bool {
+			http = string(b) == httpWords // a 408: it waited for a request
+			return http || !strings.HasPrefix(httpWords, string(b))
+		})
 		_ = client.SetReadDeadline(time.Unix(1, 0))
 	}()
 	return func() bool {
 		_ = r.upstream.SetReadDeadline(time.Unix(1, 0))
 		<-done
 		_ = r.upstream.SetReadDeadline(time.Time{})
-		r.hungUp = err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !r.isCut()
-		return err == nil
+		return err == nil && !http
 	}
 }
 
@@ -156,6 +180,7 @@ func (p *Proxy) carry(ctx context.Context, c *clientConn, r *relay) bool {
 	if r == nil {
 		r = newRelay(c.door.behind.Load().pool, c.TCPConn)
 		if !r.open(ctx) {
+			r.lost()
 			reset(c.TCPConn)
 			c.Close()
 			return true

@@ -24,6 +24,8 @@ type Limits struct {
 	MaxHeaderBytes int
 	// BodyIdle is how long a client may send nothing of a body it owes; then 408.
 	BodyIdle time.Duration
+	// WriteIdle is how long a client may take nothing of an answer; then it is cut.
+	WriteIdle time.Duration
 	// IdleTimeout is how long a client connection may stay idle. It is the one
 	// case in which an idle connection is closed unannounced, so it is longer than
 	// what clients keep: nginx's upstreams 60 s, Go 90 s, browsers ask anew.
@@ -43,6 +45,7 @@ const (
 	DefaultReadHeaderTimeout = 10 * time.Second
 	DefaultMaxHeaderBytes    = 64 << 10
 	DefaultBodyIdle          = 60 * time.Second
+	DefaultWriteIdle         = 60 * time.Second
 	DefaultIdleTimeout       = 120 * time.Second
 	DefaultGrace             = 10 * time.Second
 )
@@ -51,6 +54,7 @@ func (l Limits) filled() Limits {
 	fill(&l.ReadHeaderTimeout, DefaultReadHeaderTimeout)
 	fill(&l.MaxHeaderBytes, DefaultMaxHeaderBytes)
 	fill(&l.BodyIdle, DefaultBodyIdle)
+	fill(&l.WriteIdle, DefaultWriteIdle)
 	fill(&l.IdleTimeout, DefaultIdleTimeout)
 	fill(&l.Grace, DefaultGrace)
 	fill(&l.MaxConns, connsForFiles())

@@ -25,6 +25,9 @@ type pool struct {
 	// known are the routed ones and those that still have something in flight.
 	known map[steady.Upstream]*upstream
 	turn  int // where the next search for the least busy begins
+
+	lost   int // requests, since one was logged
+	saidAt time.Time
 }
 
 func newPool(name string, counts *counters) *pool {
@@ -78,6 +81,20 @@ func (p *pool) choose(avoid *upstream) *upstream {
 	}
 	p.turn++
 	return best
+}
+
+// sayLost counts a lost request and says how many there were since the last one
+// that was to be logged; 0 when this one is not: a dead app must not fill the log.
+func (p *pool) sayLost() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost++
+	if time.Since(p.saidAt) < time.Second {
+		return 0
+	}
+	n := p.lost
+	p.lost, p.saidAt = 0, time.Now()
+	return n
 }
 
 func (u *upstream) failing() bool {

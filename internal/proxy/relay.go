@@ -13,7 +13,6 @@ type relay struct {
 	flight
 	pool   *pool
 	client *net.TCPConn
-	hungUp bool // the upstream ended a question by itself
 
 	mu       sync.Mutex
 	upstream *net.TCPConn // nil until dialled
@@ -37,7 +36,6 @@ func (r *relay) open(ctx context.Context) bool {
 		r.kind, r.wasCut = question, false
 		u := r.pool.claim(&r.flight, avoid)
 		if u == nil {
-			r.pool.nobody.lost.Add(1)
 			return false
 		}
 		again := u == avoid
@@ -50,8 +48,16 @@ func (r *relay) open(ctx context.Context) bool {
 		}
 		avoid = u
 	}
-	avoid.count.lost.Add(1)
 	return false
+}
+
+// lost counts a connection that could not be opened, for the upstream tried last.
+func (r *relay) lost() {
+	if u := r.flight.upstream; u != nil {
+		u.count.lost.Add(1)
+		return
+	}
+	r.pool.nobody.lost.Add(1)
 }
 
 func (r *relay) dial(ctx context.Context, u *upstream) bool {

@@ -12,6 +12,7 @@ import (
 const (
 	undecided = iota // too few to tell
 	speaksHTTP
+	speaksHTTP2 // without TLS: gRPC
 	speaksOther
 )
 
@@ -20,12 +21,10 @@ const peekSize = 32
 
 // classify reads the first bytes of a connection: HTTP/1 when they are a method,
 // a space and the begin of a target, be it "/path", "*" or "http://…". Redis'
-// inline "PING", SMTP's "EHLO host" and IRC's "NICK you" are not. HTTP/2's
-// preface ("PRI * HTTP/2.0") is not either: what speaks it without TLS is gRPC,
-// and is relayed.
+// inline "PING", SMTP's "EHLO host" and IRC's "NICK you" are not.
 func classify(b []byte) int {
-	if bytes.HasPrefix(b, []byte("PRI ")) {
-		return speaksOther
+	if bytes.HasPrefix(b, []byte("PRI ")) { // HTTP/2's preface, RFC 9113 3.4
+		return speaksHTTP2
 	}
 	for i, c := range b {
 		switch {

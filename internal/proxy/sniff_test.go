@@ -14,7 +14,7 @@ func TestClassify_TellsHTTPFromTheRest(t *testing.T) {
 		"G":                                 undecided,
 		"POST":                              undecided,
 		"POST ":                             undecided,
-		"PRI * HTTP/2.0\r\n":                speaksOther,
+		"PRI * HTTP/2.0\r\n":                speaksHTTP2,
 		"*1\r\n$4\r\nPING\r\n":              speaksOther, // Redis
 		"PING\r\n":                          speaksOther,
 		"EHLO mail\r\n":                     speaksOther,

@@ -358,6 +358,38 @@ func TestAuto_SilentClientOfAnHTTPServiceIsServedWhenItSpeaks(t *testing.T) {
 	}
 }
 
+func TestAuto_NothingIsLearntWhereNobodyCouldBeAsked(t *testing.T) {
+	r := newRig(t, steady.Auto, proxy.Limits{})
+	c := r.dial()
+	expectSilence(t, c, 200*time.Millisecond) // asked, in vain
+	r.serve(steady.Auto, tcpBackend(t, "a", 1, func(c net.Conn) { io.WriteString(c, "220 a\n") }))
+	if line := c.line(); line != "220 a" {
+		t.Error(line)
+	}
+}
+
+func TestAuto_ServerThatAnswersSilenceWith408IsNoReasonToRelay(t *testing.T) {
+	asked := make(chan struct{})
+	var conns atomic.Int64
+	u := tcpBackend(t, "a", 1, func(c net.Conn) {
+		if conns.Add(1) == 1 {
+			io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+			close(asked)
+			return
+		}
+		c.Read(make([]byte, 1000))
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	r := newRig(t, steady.Auto, proxy.Limits{}, u)
+	c := r.dial()
+	<-asked
+	expectSilence(t, c, 100*time.Millisecond)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if res := c.response(); res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+}
+
 func TestAuto_SilentClientIsMovedWhenAShiftComesWhileItWaits(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	old := tcpBackend(t, "old", 1, func(c net.Conn) { asked <- struct{}{}; io.Copy(io.Discard, c) })
