@@ -25,11 +25,6 @@ func (e *Engine) Replica(ctx context.Context, name string) (steady.Replica, erro
 	return e.replica(ctx, c), nil
 }
 
-// State is Replica, for those who only want to know how it is.
-func (e *Engine) State(ctx context.Context, name string) (steady.Replica, error) {
-	return e.Replica(ctx, name)
-}
-
 func (e *Engine) inspect(ctx context.Context, name string) (container.InspectResponse, error) {
 	got, err := e.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
 	if gone(err) {
