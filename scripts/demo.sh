@@ -48,7 +48,7 @@ trap clean_up EXIT
 steady daemon --state "$work/state" --run-dir "$work/run" --socket "$STEADY_SOCKET" 2>"$work/daemon.log" &
 daemon=$!
 for _ in $(seq 200); do
-	steady version >/dev/null 2>&1 && break
+	[[ $(steady version --json 2>/dev/null) == *'"proxy":'[1-9]* ]] && break
 	kill -0 "$daemon" 2>/dev/null || { cat "$work/daemon.log" >&2; exit 1; }
 	sleep 0.05
 done

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,7 +120,11 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 		switch {
 		case t.Gone:
 			parts = append(parts, t.Service+" withdrawn")
-		case len(t.Ports) > 0:
+		case len(t.Replicas) == 0:
+			parts = append(parts, t.Service+" withdrawn from release "+strconv.Itoa(t.Release))
+		case len(t.Ports) == 0:
+			parts = append(parts, fmt.Sprintf("%s to release %d", t.Service, t.Release))
+		default:
 			parts = append(parts, fmt.Sprintf("%s to release %d, %s", t.Service, t.Release, upstreams(len(t.Replicas))))
 		}
 	}

@@ -2,15 +2,15 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"encoding/json"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/test/load"
@@ -23,7 +23,7 @@ import (
 // ("listening") readiness was seen: at most 100 ms, though the health check's
 // interval is 10 s.
 func BenchmarkRollout(b *testing.B) {
-	h := newHost(b, "e2e-bench")
+	h := swiftHost(b, "e2e-bench")
 	small(h, "    healthcheck: { test: [CMD, /app, health], interval: 10s }\n")
 	h.env["START_DELAY"] = "300ms"
 	h.deploy(1)
@@ -115,4 +115,31 @@ func (h *host) listening(container string) time.Time {
 		h.t.Fatal(err)
 	}
 	return at
+}
+
+// BenchmarkIdleMemory tells what the daemon and the proxy of a small stack keep
+// resident while nothing happens.
+func BenchmarkIdleMemory(b *testing.B) {
+	h := swiftHost(b, "e2e-memory")
+	small(h, "")
+	h.deploy(1)
+	for b.Loop() {
+		b.ReportMetric(resident(b, h.daemon.Process.Pid), "MiB-daemon")
+		b.ReportMetric(resident(b, h.proxyPID()), "MiB-proxy")
+	}
+}
+
+// resident is a process's resident memory in MiB (VmRSS in proc(5), in KiB there).
+func resident(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		b.Fatal(err)
+	}
+	return kib / 1024
 }

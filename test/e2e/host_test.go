@@ -29,6 +29,7 @@ type host struct {
 	run     string
 	project string
 	env     map[string]string
+	binary  string
 	daemon  *exec.Cmd
 	log     logFile
 	exited  chan error
@@ -45,10 +46,16 @@ func (l logFile) String() string {
 	return string(b)
 }
 
-// newHost boots a daemon and lays the reference stack out for it.
-func newHost(t testing.TB, project string) *host {
+// newHost boots a daemon with the race detector and lays the reference stack out
+// for it. A race ends the process that has it, and so the test.
+func newHost(t testing.TB, project string) *host { return hostOf(t, project, raced) }
+
+// swiftHost is one with the binary as users have it, for heavy load and for time.
+func swiftHost(t testing.TB, project string) *host { return hostOf(t, project, binary) }
+
+func hostOf(t testing.TB, project, binary string) *host {
 	t.Helper()
-	h := &host{t: t, dir: t.TempDir(), state: t.TempDir(), run: shortDir(t), project: project, env: map[string]string{
+	h := &host{t: t, binary: binary, dir: t.TempDir(), state: t.TempDir(), run: shortDir(t), project: project, env: map[string]string{
 		"API_PORT": freePort(t), "REPORT_PORT": freePort(t), "GESALP_RELEASE": "1", "LOAD_TIME": "300ms",
 	}}
 	h.log.path = filepath.Join(h.run, "log")
@@ -111,15 +118,15 @@ func (h *host) boot(env ...string) {
 		h.t.Fatal(err)
 	}
 	defer log.Close()
-	h.daemon = exec.Command(binary, "daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket())
+	h.daemon = exec.Command(h.binary, "daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket())
 	h.daemon.Stderr = log // a file: the proxy, which outlives the daemon, writes there too
-	h.daemon.Env = append(os.Environ(), env...)
+	h.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), env...)
 	if err := h.daemon.Start(); err != nil {
 		h.t.Fatal(err)
 	}
 	h.exited = make(chan error, 1)
 	go func(d *exec.Cmd, exited chan<- error) { exited <- d.Wait() }(h.daemon, h.exited)
-	h.eventually("the daemon answers", func() bool { return h.steady("version", "--json").code == 0 })
+	h.eventually("the daemon answers", func() bool { return h.proxyPID() > 0 })
 }
 
 // kill ends the daemon as a power cut would.
@@ -177,9 +184,9 @@ func (h *host) containers() []string {
 }
 
 func (h *host) proxyPID() int {
-	var v struct{ Proxy int }
+	var v struct{ Daemon struct{ Proxy int } }
 	_ = json.Unmarshal([]byte(h.steady("version", "--json").out), &v)
-	return v.Proxy
+	return v.Daemon.Proxy
 }
 
 // result is how a command ended.
@@ -208,7 +215,7 @@ func (h *host) with(env map[string]string, args ...string) result {
 func (h *host) command(env map[string]string, args ...string) *exec.Cmd {
 	all := maps.Clone(h.env)
 	maps.Copy(all, env)
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(h.binary, args...)
 	cmd.Dir = h.dir
 	cmd.Env = append(os.Environ(), "STEADY_SOCKET="+h.socket(), "COMPOSE_PROJECT_NAME="+h.project, "COMPOSE_FILE="+h.files())
 	for k, v := range all {

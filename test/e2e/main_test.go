@@ -11,9 +11,11 @@ import (
 	"testing"
 )
 
-// Made once for all tests: the binary, and where the repository lies.
+// Made once for all tests: the binary as users have it, the same with the race
+// detector, and where the repository lies.
 var (
 	binary string
+	raced  string
 	repo   string
 )
 
@@ -44,9 +46,10 @@ func build(ctx context.Context, dir string) error {
 		return err
 	}
 	repo = filepath.Dir(filepath.Dir(wd))
-	binary = filepath.Join(dir, "steady")
+	binary, raced = filepath.Join(dir, "steady"), filepath.Join(dir, "steady-raced")
 	for _, args := range [][]string{
 		{"go", "build", "-o", binary, "./cmd/steady"},
+		{"go", "build", "-race", "-o", raced, "./cmd/steady"},
 		{"examples/gesalp/build.sh", "v1"},
 	} {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)

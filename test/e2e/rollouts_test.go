@@ -39,7 +39,7 @@ func logged(t *testing.T, project string) (*host, *collector.Collector) {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	h := newHost(t, project)
+	h := swiftHost(t, project)
 	override := "services:\n  api:\n    x-steady:\n      drain: { streams: " + streamClock.String() + " }\n    logging:\n      driver: syslog\n      options:\n"
 	for k, v := range c.LogOptions() {
 		override += fmt.Sprintf("        %s: %q\n", k, v)

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Speed and memory, each figure a ratio or a difference within one run. Nothing
+# else should run meanwhile: the machine is the yardstick.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/engine.sh
+scripts/packages.sh nginx-light caddy wrk iproute2
+
+echo
+echo '== a rollout beyond the unavoidable (goal: median 150 ms), readiness seen (goal: 100 ms)'
+go test -run '^$' -bench 'BenchmarkRollout|BenchmarkIdleMemory' -benchtime "${BENCH_ROLLOUTS:-20}x" -timeout 20m ./test/e2e
+echo
+echo '== readiness seen, without an Engine'
+go test -run '^$' -bench BenchmarkReadySeen -benchtime 100x ./internal/probe
+echo
+echo '== lookup and shift with 10, 1,000 and 10,000 routes (flat)'
+go test -run '^$' -bench 'BenchmarkLookup|BenchmarkShift' ./internal/proxy
+echo
+echo '== the proxy beside nginx (goal: 0.45 of it) and Caddy (goal: above it), and its memory'
+go run ./test/proxybench -check
