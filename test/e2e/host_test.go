@@ -215,7 +215,7 @@ func (h *host) with(env map[string]string, args ...string) result {
 func (h *host) command(env map[string]string, args ...string) *exec.Cmd {
 	all := maps.Clone(h.env)
 	maps.Copy(all, env)
-	cmd := exec.Command(h.binary, args...)
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = h.dir
 	cmd.Env = append(os.Environ(), "STEADY_SOCKET="+h.socket(), "COMPOSE_PROJECT_NAME="+h.project, "COMPOSE_FILE="+h.files())
 	for k, v := range all {
