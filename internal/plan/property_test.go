@@ -63,7 +63,9 @@ func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
 func (s *sim) take(t *rapid.T, st steady.Step) {
 	switch st.Kind {
 	case steady.StepCreate:
-		s.run[st.Replica] = s.run[st.Replica]
+		if _, ok := s.run[st.Replica]; !ok {
+			s.run[st.Replica] = false
+		}
 	case steady.StepStart:
 		if _, ok := s.run[st.Replica]; !ok {
 			t.Fatalf("%s starts what is not there", st.ID)

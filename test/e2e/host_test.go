@@ -129,13 +129,6 @@ func (h *host) boot(env ...string) {
 	h.eventually("the daemon answers", func() bool { return h.proxyPID() > 0 })
 }
 
-// kill ends the daemon as a power cut would.
-func (h *host) kill() {
-	h.t.Helper()
-	_ = h.daemon.Process.Kill()
-	<-h.exited
-}
-
 // stop ends the daemon as an operator would.
 func (h *host) stop() {
 	h.t.Helper()
