@@ -50,21 +50,37 @@ func (e *Engine) Logs(ctx context.Context, q steady.LogQuery, say func(steady.Lo
 	return merge(streams, say)
 }
 
+// ahead is how many lines of a container are known before the first of them is
+// said: its stdout and stderr reach the log by two ways, so that neighbours may
+// stand there the wrong way round.
+const ahead = 16
+
 // stream is one container's lines; err may be read once lines is closed.
 type stream struct {
 	lines chan steady.LogLine
 	err   error
-	head  *steady.LogLine
+	known []steady.LogLine // by time
+	ended bool
 }
 
-// next makes sure that the stream's first unsaid line is known, if there is one.
-func (s *stream) next() bool {
-	if s.head == nil {
-		if l, ok := <-s.lines; ok {
-			s.head = &l
+// head is the stream's first unsaid line, if there is one.
+func (s *stream) head() (steady.LogLine, bool) {
+	for len(s.known) < ahead && !s.ended {
+		l, ok := <-s.lines
+		if !ok {
+			s.ended = true
+			break
 		}
+		i := len(s.known)
+		for i > 0 && l.Time.Before(s.known[i-1].Time) {
+			i--
+		}
+		s.known = slices.Insert(s.known, i, l)
 	}
-	return s.head != nil
+	if len(s.known) == 0 {
+		return steady.LogLine{}, false
+	}
+	return s.known[0], true
 }
 
 // merge says the lines of several streams in the order of their time. A container
@@ -74,18 +90,19 @@ func merge(streams []*stream, say func(steady.LogLine) error) error {
 	var errs []error
 	for {
 		var first *stream
+		var line steady.LogLine
 		for _, s := range streams {
-			if s.next() && (first == nil || s.head.Time.Before(first.head.Time)) {
-				first = s
+			if l, ok := s.head(); ok && (first == nil || l.Time.Before(line.Time)) {
+				first, line = s, l
 			}
 		}
 		if first == nil {
 			break
 		}
-		if err := say(*first.head); err != nil {
+		if err := say(line); err != nil {
 			return err
 		}
-		first.head = nil
+		first.known = first.known[1:]
 	}
 	for _, s := range streams {
 		if s.err != nil && !errors.Is(s.err, steady.ErrNoReplica) {
