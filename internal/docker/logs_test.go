@@ -132,7 +132,7 @@ func TestLogs_EndWithTheErrorOfSay(t *testing.T) {
 	b := newBench(t)
 	b.started(t, b.release(t, "api", 1))
 	enough := errors.New("enough")
-	for _, follow := range []bool{false, true} {
+	for _, follow := range []bool{true, false} { // following waits for the first line
 		err := b.Logs(t.Context(), steady.LogQuery{Project: b.project, Follow: follow, Tail: -1}, func(steady.LogLine) error { return enough })
 		if !errors.Is(err, enough) {
 			t.Errorf("follow %v: %v", follow, err)
