@@ -18,4 +18,5 @@ echo '== lookup and shift with 10, 1,000 and 10,000 routes (flat)'
 go test -run '^$' -bench 'BenchmarkLookup|BenchmarkShift' ./internal/proxy
 echo
 echo '== the proxy beside nginx (goal: 0.45 of it) and Caddy (goal: above it), and its memory'
-go run ./test/proxybench -check
+go build -o bin/steady ./cmd/steady
+go run ./test/proxybench -check -proxy-cmd "$PWD/bin/steady proxy --run-dir {} --state {}"
