@@ -18,10 +18,11 @@ type sim struct {
 	run    map[string]bool // container → runs
 	routes map[string]steady.Route
 	begun  map[string]bool
+	dying  map[string]bool // container → its stop was begun and broken off
 }
 
 func newSim(in plan.Input) *sim {
-	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}}
+	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{}}
 	for _, r := range in.Observed.Replicas {
 		s.run[r.Name] = r.Running()
 	}
@@ -53,6 +54,7 @@ func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
 		st := rapid.SampledFrom(ready).Draw(t, "next")
 		s.begun[st.ID] = true
 		if taken == n {
+			s.dying[st.Replica] = st.Kind == steady.StepStop
 			return
 		}
 		s.take(t, st)
@@ -69,6 +71,9 @@ func (s *sim) take(t *rapid.T, st steady.Step) {
 	case steady.StepStart:
 		if _, ok := s.run[st.Replica]; !ok {
 			t.Fatalf("%s starts what is not there", st.ID)
+		}
+		if s.dying[st.Replica] {
+			t.Fatalf("%s starts what is still being stopped", st.ID)
 		}
 		s.run[st.Replica] = true
 	case steady.StepProbe, steady.StepAlias:
@@ -94,7 +99,7 @@ func (s *sim) stop(t *rapid.T, st steady.Step) {
 		t.Fatalf("%s stops a replica that takes traffic", st.ID)
 	}
 	if _, ok := s.run[st.Replica]; ok {
-		s.run[st.Replica] = false
+		s.run[st.Replica], s.dying[st.Replica] = false, false
 	}
 }
 

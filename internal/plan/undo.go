@@ -116,8 +116,12 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	}
 	var ready []string
 	for _, c := range stopped {
-		id := u.add(steady.Step{ID: "undo/" + s.Service + "/start/" + c.Replica, Kind: steady.StepStart, Service: s.Service,
-			Release: c.Release, Replica: c.Replica, Needs: needs, Cause: "it was stopped already"})
+		// A stop that was broken off goes on in the Engine: started before its end,
+		// the container would take traffic and then die.
+		id := u.add(steady.Step{ID: "undo/" + s.Service + "/halt/" + c.Replica, Kind: steady.StepStop, Service: s.Service,
+			Release: c.Release, Replica: c.Replica, Needs: needs, Cause: "its stop may still be under way"})
+		id = u.add(steady.Step{ID: "undo/" + s.Service + "/start/" + c.Replica, Kind: steady.StepStart, Service: s.Service,
+			Release: c.Release, Replica: c.Replica, Needs: []string{id}, Cause: "it was stopped already"})
 		if c.Release > 0 {
 			id = u.add(steady.Step{ID: "undo/" + s.Service + "/probe/" + c.Replica, Kind: steady.StepProbe, Service: s.Service,
 				Release: c.Release, Replica: c.Replica, Needs: []string{id}})
