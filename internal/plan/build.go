@@ -12,37 +12,32 @@ import (
 // Input is all that a plan follows from.
 type Input struct {
 	Project  string
-	Targets  []Target // in dependency order
+	Targets  []Target
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
 	Routes   []steady.Route            // in force
 	Options  steady.Options
 }
 
-// Target is where one service shall get to.
-type Target struct {
-	Release steady.Release // Number 0: not numbered yet, the plan shows what would be done
-	Asked   bool           // by name, or because all were; else it is only somebody's dependency
-}
-
 // Build plans a deploy, a rollback or a scaling: they differ in their targets
 // only. A target whose image is not known yet (Image.ID is empty) gets a pull or
 // build step; plan again once that is done, as the image may be the serving one.
 func Build(in Input) (steady.Plan, error) {
-	p := steady.Plan{Project: in.Project}
-	b := builder{in: in, plan: &p, ready: map[string][]string{}}
+	in.Targets = ordered(in.Targets)
+	p := steady.Plan{Project: in.Project, Before: in.Routes}
+	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in)}
 	for _, t := range in.Targets {
 		m, err := b.decide(t)
 		if err != nil {
 			return steady.Plan{}, err
 		}
 		p.Services = append(p.Services, m.ServicePlan)
-		if r, ok := b.route(t.Release.Service); ok {
-			p.Before = append(p.Before, r)
-		}
 		if m.Strategy != steady.StrategyKeep {
 			b.moves = append(b.moves, m)
 		}
+	}
+	if err := b.clashing(); err != nil {
+		return steady.Plan{}, err
 	}
 	b.steps()
 	return p, nil
@@ -68,7 +63,8 @@ type move struct {
 	target steady.Release
 	fresh  []string         // names of the new replicas
 	old    []steady.Replica // what the new ones replace, routed or not
-	image  string           // StepPull or StepBuild where the image is still to come
+	image  string           // StepPull, StepBuild or shared where the image is still to come
+	moved  bool             // the ports are not those of the route in force
 }
 
 func (m *move) spec() steady.Spec { return m.target.Spec }
@@ -84,6 +80,7 @@ type builder struct {
 	moves []*move
 	ready map[string][]string // service → the steps after which others may call it
 	last  []string            // shifts and watches of the stage before
+	built map[string]string   // image reference → service whose build makes it
 }
 
 func (b *builder) add(s steady.Step) string {
@@ -129,7 +126,7 @@ func (b *builder) steps() {
 }
 
 func (b *builder) image(m *move) {
-	if m.image == "" {
+	if m.image == "" || m.image == shared {
 		return
 	}
 	b.add(steady.Step{ID: m.Service + "/" + m.image, Kind: m.image, Service: m.Service, Release: m.To, Cause: imageCause(b.in, m)})
@@ -154,6 +151,14 @@ func imageStep(in Input, t Target) (string, error) {
 		return "", steady.ErrNoImage.With(fmt.Sprintf("image %s of service %s is not on this machine, and pull_policy is never", s.Image, s.Service), "docker pull "+s.Image)
 	}
 	return steady.StepPull, nil
+}
+
+func (b *builder) imageStep(t Target) (string, error) {
+	s := t.Release.Spec
+	if s.Build == nil && t.Release.Image.ID == "" && b.built[s.Image] != "" {
+		return shared, nil
+	}
+	return imageStep(b.in, t)
 }
 
 func imageCause(in Input, m *move) string {

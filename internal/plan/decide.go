@@ -19,7 +19,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	if err := supported(spec); err != nil {
 		return nil, err
 	}
-	how, err := imageStep(b.in, t)
+	how, err := b.imageStep(t)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +41,8 @@ func (b *builder) decide(t Target) (*move, error) {
 	}
 	m.fresh = names(m.target)
 	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
+	now, routed := b.route(spec.Service)
+	m.moved = routed && !slices.Equal(now.Ports, spec.Ports)
 	b.strategy(m)
 	m.Notice = notice(m)
 	return m, nil
@@ -73,7 +75,7 @@ func (b *builder) settle(m *move) {
 	if len(m.old) > 0 {
 		m.Cause += fmt.Sprintf(", %d too many", len(m.old))
 	}
-	m.Notice = "nothing"
+	m.Notice = notice(m)
 }
 
 func (b *builder) strategy(m *move) {
@@ -145,6 +147,9 @@ func supported(s steady.Spec) error {
 
 // notice says what a visitor will notice of the move.
 func notice(m *move) string {
+	if m.Replicas == 0 && len(m.spec().Ports) > 0 {
+		return "nobody answers: no replica is asked for"
+	}
 	switch m.Strategy {
 	case steady.StrategyStopFirst:
 		return "the gap between the old one's stop and the new one's start"

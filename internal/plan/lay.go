@@ -24,8 +24,11 @@ func (b *builder) prepare(m *move) {
 }
 
 func (b *builder) imageNeeds(m *move) []string {
-	if m.image == "" {
+	switch m.image {
+	case "":
 		return nil
+	case shared:
+		return []string{b.built[m.spec().Image] + "/" + steady.StepBuild}
 	}
 	return []string{m.Service + "/" + m.image}
 }
@@ -122,7 +125,7 @@ func (b *builder) leaves(ids []string) []string {
 // between is as short as it can be.
 func (b *builder) exchange(m *move, barrier []string) {
 	needs := append(slices.Clone(barrier), b.dependencies(m)...)
-	if len(m.spec().Ports) > 0 {
+	if b.visited(m) {
 		needs = []string{b.add(steady.Step{ID: m.Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
 			Routes: []steady.Route{b.routeTo(m, m.From, nil)}, Cause: "the old one must be gone before the new one starts"})}
 	}
@@ -163,6 +166,13 @@ func (b *builder) watch(m *move, stage int, shift string) {
 	}
 }
 
+// visited says whether requests come to the service, old or new: the release to
+// come may publish nothing any more while the old one still answers.
+func (b *builder) visited(m *move) bool {
+	now, _ := b.route(m.Service)
+	return len(now.Ports) > 0 || len(m.spec().Ports) > 0
+}
+
 // retire drains and stops old replicas; it gives the stops.
 func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
 	var stops []string
@@ -171,7 +181,7 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 			continue
 		}
 		after := needs
-		if len(m.spec().Ports) > 0 && r.Release > 0 {
+		if b.visited(m) && r.Release > 0 {
 			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
 				Release: r.Release, Replica: r.Name, Needs: needs})}
 		}

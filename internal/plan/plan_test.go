@@ -3,6 +3,7 @@ package plan_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -306,5 +307,123 @@ func inOrder(t testing.TB, p steady.Plan) {
 			t.Errorf("%s is planned twice", s.ID)
 		}
 		seen[s.ID] = true
+	}
+}
+
+// steps lists the IDs of the plan's steps that one service has, in order.
+func steps(t *testing.T, w *world, service string) []string {
+	t.Helper()
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, p)
+	var out []string
+	for _, s := range p.Steps {
+		if strings.HasPrefix(s.ID, service+"/") {
+			out = append(out, s.ID)
+		}
+	}
+	return out
+}
+
+func TestBuild_AnOldReleaseThatPublishesIsDrainedThoughTheNewOneDoesNot(t *testing.T) {
+	for name, cs := range map[string][]change{"start-first": nil, "stop-first": {order(steady.StopFirst)}} {
+		got := steps(t, new(world).wants("api", cs...).has("api", append(cs, port(8000))...), "api")
+		if !slices.Contains(got, "api/drain/shop-api-1-1") {
+			t.Errorf("%s: steps %v: the old one is stopped with requests in flight", name, got)
+		}
+		if slices.Contains(got, "api/withdraw") != (name == "stop-first") {
+			t.Errorf("%s: steps %v", name, got)
+		}
+	}
+}
+
+func TestBuild_OnePoolNeverHoldsReplicasWithDifferentPorts(t *testing.T) {
+	w := new(world).wants("api", port(9000), replicas(2), parallel(1), order(steady.StartFirst)).has("api", port(8000), replicas(2))
+	if got := steps(t, w, "api"); slices.Contains(got, "api/shift/2") {
+		t.Errorf("steps %v: want one batch", got)
+	}
+}
+
+func TestBuild_TwoServicesOnOnePortAreRefused(t *testing.T) {
+	at := func(host string) change { return func(s *steady.Spec) { s.Ports[0].HostIP = host } }
+	for name, tt := range map[string]struct {
+		w     *world
+		taken bool
+	}{
+		"both wanted":            {new(world).wants("a", port(8000)).wants("b", port(8000)), true},
+		"one serves already":     {new(world).wants("b", port(8000)).has("a", port(8000)), true},
+		"every address and one":  {new(world).wants("a", port(8000)).wants("b", port(8000), at("127.0.0.1")), true},
+		"two addresses":          {new(world).wants("a", port(8000), at("127.0.0.2")).wants("b", port(8000), at("127.0.0.1")), false},
+		"the port changes hands": {new(world).wants("a").wants("b", port(8000)).has("a", port(8000)), false},
+		"chosen by the proxy":    {new(world).wants("a", port(0)).wants("b", port(0)), false},
+	} {
+		if _, err := plan.Build(tt.w.in); errors.Is(err, steady.ErrPortTaken) != tt.taken {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func TestBuild_AnImageThatAnotherServiceBuildsIsNotPulled(t *testing.T) {
+	w := new(world).moves("worker").moves("api", port(8000))
+	for i := range w.in.Targets {
+		r := &w.in.Targets[i].Release
+		r.Image, r.Spec.Image = steady.Image{}, "shop/app"
+	}
+	w.in.Targets[1].Release.Spec.Build = &steady.Build{Context: "/src"}
+	for name, prepare := range map[string]func(){
+		"not there": func() {},
+		"built anew": func() {
+			w.in.Options.Build = true
+			w.in.Observed.Images["shop/app"] = steady.Image{ID: "image-1"}
+			w.in.Targets[0].Release.Digest = w.in.Serving["worker"].Digest
+		},
+	} {
+		prepare()
+		p, err := plan.Build(w.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.Steps {
+			if s.Kind == steady.StepPull || s.ID == "worker/prepare" && !slices.Equal(s.Needs, []string{"api/build"}) {
+				t.Errorf("%s: step %s needs %v", name, s.ID, s.Needs)
+			}
+		}
+		if m, _ := p.Of("worker"); m.Strategy == steady.StrategyKeep {
+			t.Errorf("%s: worker keeps the old image: %+v", name, m)
+		}
+	}
+}
+
+func TestBuild_DependenciesComeFirstHoweverTheTargetsAreOrdered(t *testing.T) {
+	w := new(world).wants("api", port(8000), needs("db")).wants("db")
+	p, err := plan.Build(w.in)
+	if err != nil || p.Services[0].Service != "db" {
+		t.Errorf("plan %v, %v: want db first", p, err)
+	}
+}
+
+func TestBuild_NoReplicaIsNoticed(t *testing.T) {
+	w := new(world).moves("api", port(8000))
+	r := w.in.Serving["api"]
+	r.Spec.Replicas = 0
+	w.in.Targets[0].Release = r
+	p, err := plan.Build(w.in)
+	if err != nil || p.Services[0].Notice == "nothing" || p.Services[0].Notice == "" {
+		t.Errorf("plan %+v, %v: visitors notice that nobody answers", p.Services, err)
+	}
+}
+
+func TestUndo_OfANewServiceLeavesTheNetworksOfOthers(t *testing.T) {
+	w := new(world).wants("web", port(8080)).has("api", port(8000))
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range plan.Undo(p, map[string]bool{"web/prepare": true}).Steps {
+		if s.Kind == steady.StepClean {
+			t.Errorf("step %s, while api serves", s.ID)
+		}
 	}
 }

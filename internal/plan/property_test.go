@@ -141,6 +141,9 @@ func anyWorld(t *rapid.T) plan.Input {
 		switch rapid.IntRange(0, 2).Draw(t, "before") {
 		case 0:
 			cs = append(cs, replicas(rapid.IntRange(1, 3).Draw(t, "old replicas")))
+			if rapid.Bool().Draw(t, "published otherwise") {
+				cs = append(cs, port(uint16(9000+i)))
+			}
 			w.has(name, cs...)
 		case 1:
 			foreign := steady.Replica{Name: "shop-" + name + "-1", Service: name, State: steady.StateRunning}

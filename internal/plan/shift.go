@@ -7,10 +7,11 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// batch is how many new replicas stand after the k-th batch, counted from 1.
+// batch is how many new replicas stand after the k-th batch, counted from 1. Where
+// the ports differ there is one batch: one pool cannot hold old and new then.
 func (m *move) batch(k int) int {
 	p := m.spec().Update.Parallelism
-	if p <= 0 || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
+	if p <= 0 || m.moved || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
 		return len(m.fresh)
 	}
 	return min(k*p, len(m.fresh))

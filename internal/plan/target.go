@@ -1,0 +1,84 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// Target is where one service shall get to.
+type Target struct {
+	Release steady.Release // Number 0: not numbered yet, the plan shows what would be done
+	Asked   bool           // by name, or because all were; else it is only somebody's dependency
+}
+
+// ordered puts every target behind those it depends on, and else leaves the
+// order as it is.
+func ordered(ts []Target) []Target {
+	var out []Target
+	seen := map[string]bool{}
+	var visit func(Target)
+	visit = func(t Target) {
+		if seen[t.Release.Service] {
+			return
+		}
+		seen[t.Release.Service] = true
+		for _, d := range t.Release.Spec.DependsOn {
+			i := slices.IndexFunc(ts, func(o Target) bool { return o.Release.Service == d.Service })
+			if i >= 0 {
+				visit(ts[i])
+			}
+		}
+		out = append(out, t)
+	}
+	for _, t := range ts {
+		visit(t)
+	}
+	return out
+}
+
+// clashing is steady.ErrPortTaken where two services of the project would listen
+// on one address: as in Compose only one can have it.
+func (b *builder) clashing() error {
+	routes := slices.DeleteFunc(slices.Clone(b.in.Routes), func(r steady.Route) bool {
+		return slices.ContainsFunc(b.moves, func(m *move) bool { return m.Service == r.Service })
+	})
+	for _, m := range b.moves {
+		routes = append(routes, steady.Route{Service: m.Service, Ports: m.spec().Ports})
+	}
+	for i, r := range routes {
+		for _, other := range routes[:i] {
+			for _, p := range r.Ports {
+				if slices.ContainsFunc(other.Ports, func(q steady.Port) bool { return meets(p, q) }) {
+					return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %d", other.Service, r.Service, p.Published),
+						"give one of them another published port")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// meets says whether two published ports cannot be listened on side by side.
+func meets(p, q steady.Port) bool {
+	return p.Published > 0 && p.Published == q.Published && p.Transport == q.Transport &&
+		(p.HostIP == q.HostIP || p.HostIP == "" || q.HostIP == "")
+}
+
+// shared is the image step of a target whose image another service's build makes.
+const shared = "shared"
+
+// built tells which service's build makes an image, by reference. Another service
+// may name that image without a build section of its own, as Compose has it.
+func built(in Input) map[string]string {
+	out := map[string]string{}
+	for _, t := range in.Targets {
+		s := t.Release.Spec
+		running := slices.ContainsFunc(in.Observed.Of(s.Service), steady.Replica.Running)
+		if how, err := imageStep(in, t); err == nil && how == steady.StepBuild && (t.Asked || !running) {
+			out[s.Image] = s.Service
+		}
+	}
+	return out
+}
