@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/listen"
@@ -150,6 +151,12 @@ func (b *binding) listen(addr string, k key, ks []key) (*net.TCPListener, error)
 	if err == nil || !errors.As(err, &taken) || taken.Holder.PID != os.Getpid() {
 		return ln, err
 	}
+	b.makeRoom(k, ks)
+	return b.listenSoon(addr)
+}
+
+// makeRoom closes the listeners on that port which the table drops.
+func (b *binding) makeRoom(k key, ks []key) {
 	p := b.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +168,25 @@ func (b *binding) listen(addr string, k key, ks []key) (*net.TCPListener, error)
 			b.moved = append(b.moved, d)
 		}
 	}
-	return listen.TCP(b.life, addr)
+}
+
+// freeWithin is how long a listener that was closed may keep its port: until the
+// accept under way has let go of it.
+const freeWithin = time.Second
+
+// listenSoon opens an address that one of our own listeners is just leaving.
+func (b *binding) listenSoon(addr string) (*net.TCPListener, error) {
+	end := time.Now().Add(freeWithin)
+	for {
+		ln, err := listen.TCP(b.life, addr)
+		var taken *listen.TakenError
+		if !errors.As(err, &taken) || taken.Holder.PID != os.Getpid() || time.Now().After(end) {
+			return ln, err
+		}
+		if !wait(b.life, time.Millisecond) {
+			return nil, err
+		}
+	}
 }
 
 // undo leaves the listeners as they were.
