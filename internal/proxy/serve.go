@@ -180,7 +180,7 @@ func (b *binding) listenSoon(addr string) (*net.TCPListener, error) {
 	for {
 		ln, err := listen.TCP(b.life, addr)
 		var taken *listen.TakenError
-		if !errors.As(err, &taken) || taken.Holder.PID != os.Getpid() || time.Now().After(end) {
+		if !errors.As(err, &taken) || time.Now().After(end) {
 			return ln, err
 		}
 		if !wait(b.life, time.Millisecond) {
