@@ -191,7 +191,7 @@ func TestDeploy_TwoAtOnceTheSecondIsToldWhoIsBusy(t *testing.T) {
 	var wg sync.WaitGroup
 	var first result
 	wg.Go(func() { first = h.with(slow, "deploy", "-y") })
-	h.eventually("the first rollout runs", func() bool { return strings.Contains(h.steady("status", "--json").out, `"running"`) })
+	h.eventually("the first rollout runs", func() bool { return strings.Contains(h.steady("status", "--json").out, `"rollout":{"id":2,`) })
 	refused(t, h.with(map[string]string{"GESALP_RELEASE": "3"}, "deploy", "-y"), 11, "rollout 2", "steady watch 2")
 	if r := h.with(map[string]string{"GESALP_RELEASE": "3"}, "deploy", "-y", "--wait-lock", "1m"); r.code != 0 {
 		t.Errorf("with --wait-lock: exit %d\n%s", r.code, r.err)
