@@ -159,11 +159,15 @@ func (u *undoer) drain(c steady.Step, withdrawn []string) []string {
 		Service: c.Service, Release: c.Release, Replica: c.Replica, Needs: withdrawn})}
 }
 
-// discard drains, stops and removes the new replicas.
+// discard drains, stops and removes the new replicas: once the traffic is back
+// where it had been shifted to them, and at once where it had not.
 func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 	_, shifted := u.back(s.Service)
 	for _, c := range u.steps(steady.StepCreate, s.Service) {
-		after := needs
+		var after []string
+		if shifted {
+			after = needs
+		}
 		stop := "undo/" + s.Service + "/stop/" + c.Replica
 		if !slices.ContainsFunc(u.plan.Steps, func(x steady.Step) bool { return x.ID == stop }) {
 			if shifted {
