@@ -61,13 +61,21 @@ func (e *Engine) write(ctx context.Context, r *run) error {
 			made = append(made, t.Release)
 		}
 	}
-	if err := e.Journal.Accept(ctx, &r.Rollout, made); err != nil {
+	taken := r.Rollout
+	if err := e.Journal.Accept(ctx, &taken, made); err != nil {
 		return fmt.Errorf("accept rollout: %w", err)
 	}
+	e.mu.Lock() // others may be told of it already
+	r.Rollout = taken
+	e.mu.Unlock()
 	for i, t := range r.request.Targets {
 		j := slices.IndexFunc(made, func(m steady.Release) bool { return t.Release.Number == 0 && m.Service == t.Release.Service })
-		if j >= 0 {
+		switch was, serves := in.Serving[t.Release.Service]; {
+		case j >= 0:
 			r.request.Targets[i].Release = made[j]
+		case t.Release.Number == 0 && serves: // unchanged: what serves, though its tag be moved meanwhile
+			was.Spec.Replicas = t.Release.Spec.Replicas
+			r.request.Targets[i].Release = was
 		}
 	}
 	return r.emit(ctx, steady.Event{Kind: steady.EventAccepted})

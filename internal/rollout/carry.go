@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 
 // carry carries the steps out, side by side where they do not need each other.
 // The first failure keeps every further step from beginning and interrupts those
-// under way; it returns when all have ended. Steps in done are skipped.
+// under way; in an undo it only keeps back the steps that need the failed one, as
+// what can be put right must be. It returns when all have ended. Steps in done are
+// skipped.
 func (r *run) carry(ctx context.Context, p steady.Plan, done map[string]bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -21,6 +24,7 @@ func (r *run) carry(ctx context.Context, p steady.Plan, done map[string]bool) er
 		ended[s.ID] = make(chan struct{})
 	}
 	var all sync.WaitGroup
+	var broken failures
 	for _, s := range p.Steps {
 		if done[s.ID] {
 			close(ended[s.ID])
@@ -30,7 +34,7 @@ func (r *run) carry(ctx context.Context, p steady.Plan, done map[string]bool) er
 			if !await(ctx, s.Needs, ended) {
 				return
 			}
-			if err := r.one(ctx, s); err != nil {
+			if err := r.unlessBroken(ctx, s, &broken); err != nil {
 				cancel(err)
 				return
 			}
@@ -39,13 +43,50 @@ func (r *run) carry(ctx context.Context, p steady.Plan, done map[string]bool) er
 	}
 	all.Wait()
 	if ctx.Err() == nil {
-		return nil
+		return errors.Join(broken.why...)
 	}
 	err := context.Cause(ctx)
 	if errors.Is(err, context.Canceled) {
 		return errSuspended
 	}
 	return err
+}
+
+// unlessBroken takes a step whose needs have ended. In an undo it returns nil and
+// notes what failed.
+func (r *run) unlessBroken(ctx context.Context, s steady.Step, broken *failures) error {
+	if broken.among(s.Needs) {
+		broken.add(s.ID, nil)
+		return nil
+	}
+	err := r.one(ctx, s)
+	if err == nil || r.State != steady.RolloutUndoing {
+		return err
+	}
+	broken.add(s.ID, err)
+	return nil
+}
+
+// failures are the steps of an undo that failed or need one that did.
+type failures struct {
+	mu    sync.Mutex
+	steps []string
+	why   []error
+}
+
+func (f *failures) add(step string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.steps = append(f.steps, step)
+	if err != nil {
+		f.why = append(f.why, err)
+	}
+}
+
+func (f *failures) among(needs []string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(needs, func(n string) bool { return slices.Contains(f.steps, n) })
 }
 
 // await waits for the steps needed; false when the rollout failed meanwhile.
@@ -110,22 +151,25 @@ func (r *run) begin(ctx context.Context, s steady.Step) error {
 }
 
 // bearable lets an undo go on where the journal cannot be written: containers
-// must be put right even on a full disk.
+// must be put right even on a full disk. So does it let a rollout go on that has
+// begun to remove the old replicas: there is no way back from there.
 func (r *run) bearable(s steady.Step, err error) error {
-	if err == nil || r.State != steady.RolloutUndoing {
+	if err == nil || r.State != steady.RolloutUndoing && !r.isPast() {
 		return err
 	}
-	r.engine.Log.Error("journal of an undo", "rollout", r.ID, "step", s.ID, "err", err)
+	r.engine.Log.Error("journal of a step", "rollout", r.ID, "step", s.ID, "err", err)
 	return nil
 }
 
-// tolerable says whether a failure of the step must not undo the rollout: what
-// tidies up after all is shifted and watched.
+// tolerable says whether a failure of the step must not end the rollout: what
+// tidies up after all is shifted and watched, and in an undo the probe of an old
+// replica, as one that is slow to come back is better than none.
 func (r *run) tolerable(ctx context.Context, s steady.Step) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	return s.Kind == steady.StepRemove || s.Kind == steady.StepClean
+	undone := r.State == steady.RolloutUndoing
+	return s.Kind == steady.StepRemove && !undone || s.Kind == steady.StepClean || s.Kind == steady.StepProbe && undone
 }
 
 // blame names the step's service in the error, so that a person knows whose
@@ -137,6 +181,13 @@ func (r *run) blame(s steady.Step, err error) error {
 		c.Service, c.Release = s.Service, s.Release
 	}
 	return &c
+}
+
+// isPast says whether old replicas are being removed.
+func (r *run) isPast() bool {
+	r.engine.mu.Lock()
+	defer r.engine.mu.Unlock()
+	return r.past
 }
 
 func (r *run) crash(step, when string) {

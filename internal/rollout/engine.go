@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -85,17 +86,28 @@ func (e *Engine) spawn(r *run, work func(context.Context)) {
 func (e *Engine) Abort(project string, rollout int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var found *run
 	for id, r := range e.runs {
 		if r.Project != project || rollout != 0 && rollout != id {
 			continue
 		}
-		if r.Kind == steady.KindDown || r.State != steady.RolloutRunning || r.past {
-			return steady.ErrNoRollout.With("it is too late to abort: the new release serves and the old one is being removed", "steady rollback")
+		if found != nil {
+			return steady.ErrUsage.With("several rollouts of "+project+" run", fmt.Sprintf("steady abort %d", min(id, found.ID)))
 		}
-		r.cancel(steady.ErrAborted.With("rollout was aborted", "steady status"))
-		return nil
+		found = r
 	}
-	return steady.ErrNoRollout.With("no rollout of "+project+" runs", "steady status")
+	switch {
+	case found == nil:
+		return steady.ErrNoRollout.With("no rollout of "+project+" runs", "steady status")
+	case found.Kind == steady.KindDown:
+		return steady.ErrNoRollout.With("it is too late to abort: the project is being taken down", "steady watch, then steady deploy all")
+	case found.State != steady.RolloutRunning:
+		return steady.ErrNoRollout.With("the rollout is being undone already", "steady watch")
+	case found.past:
+		return steady.ErrNoRollout.With("it is too late to abort: the new release serves and the old one is being removed", "steady rollback")
+	}
+	found.cancel(steady.ErrAborted.With("rollout was aborted", "steady status"))
+	return nil
 }
 
 // Running is the rollout that a project is in now, if any.

@@ -40,6 +40,15 @@ func (r *run) traffic(ctx context.Context) steady.Traffic {
 	return t
 }
 
+// since is the span between two counts. A proxy that was started meanwhile counts
+// from nothing again, so what it says then is the span.
+func since(start, now steady.Counts) steady.Counts {
+	if now.Requests < start.Requests || now.Streams < start.Streams {
+		return now
+	}
+	return now.Minus(start)
+}
+
 // receipt is what the proxy counted between the rollout's start and now.
 func (r *run) receipt(ctx context.Context) *steady.Receipt {
 	now := r.traffic(ctx)
@@ -51,7 +60,7 @@ func (r *run) receipt(ctx context.Context) *steady.Receipt {
 		sr := steady.ServiceReceipt{Service: s.Service, From: s.From, To: s.To, Releases: map[int]steady.Counts{}, Drained: r.drained[s.Service]}
 		key := r.Project + "/" + s.Service
 		for release, c := range now[key] {
-			if d := c.Minus(r.start[key][release]); d != (steady.Counts{}) {
+			if d := since(r.start[key][release], c); d != (steady.Counts{}) {
 				sr.Releases[release] = d
 			}
 		}

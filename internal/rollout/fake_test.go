@@ -2,7 +2,6 @@ package rollout_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,12 +17,18 @@ type place struct {
 	mu       sync.Mutex
 	calls    []string
 	replicas map[string]steady.Replica
-	exit     map[string]int // container → exit code of a job
+	projects map[string]string   // container → project
+	networks map[string]bool     // by name
+	names    map[string][]string // container → its names in the project's network
+	exit     map[string]int      // container or image → exit code of a job
 	images   map[string]steady.Image
 	taken    map[uint16]string // port → foreign holder
 	sick     map[string]error  // container → what the prober says
 	blocked  map[string]chan struct{}
-	full     bool // the store's disk
+	on       map[string]func() // call → what happens at that moment, under the lock
+	fails    map[string]error  // call → its error
+	full     bool              // the store's disk
+	traffic  steady.Traffic    // what the proxy has counted
 
 	routes   map[string]steady.Route
 	releases []steady.Release
@@ -36,7 +41,8 @@ type place struct {
 
 func newPlace() *place {
 	return &place{
-		replicas: map[string]steady.Replica{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
+		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
+		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
 		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{},
 	}
@@ -45,117 +51,12 @@ func newPlace() *place {
 // note locks the place and writes the call down; the caller unlocks by defer.
 func (p *place) note(format string, a ...any) func() {
 	p.mu.Lock()
-	p.calls = append(p.calls, fmt.Sprintf(format, a...))
+	call := fmt.Sprintf(format, a...)
+	p.calls = append(p.calls, call)
+	if do := p.on[call]; do != nil {
+		do()
+	}
 	return p.mu.Unlock
-}
-
-func (p *place) Observe(_ context.Context, project string, refs []string) (steady.Observed, error) {
-	defer p.note("observe %s", project)()
-	o := steady.Observed{Project: project, Images: map[string]steady.Image{}}
-	for _, n := range slices.Sorted(maps.Keys(p.replicas)) {
-		o.Replicas = append(o.Replicas, p.replicas[n])
-	}
-	for _, r := range refs {
-		if img, ok := p.images[r]; ok {
-			o.Images[r] = img
-		}
-	}
-	return o, nil
-}
-
-func (p *place) Replica(_ context.Context, name string) (steady.Replica, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r, ok := p.replicas[name]
-	if !ok {
-		return r, steady.ErrNoReplica
-	}
-	return r, nil
-}
-
-func (p *place) Image(_ context.Context, ref string) (steady.Image, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	img, ok := p.images[ref]
-	if !ok {
-		return img, steady.ErrNoImage
-	}
-	return img, nil
-}
-
-func (p *place) Pull(_ context.Context, s steady.Spec, say func(string)) (steady.Image, error) {
-	defer p.note("pull %s", s.Image)()
-	return steady.Image{}, steady.ErrNoImage.With("image "+s.Image+" is nowhere", "docker pull "+s.Image)
-}
-
-func (p *place) Build(_ context.Context, s steady.Spec, say func(string)) (steady.Image, error) {
-	defer p.note("build %s", s.Image)()
-	p.images[s.Image] = steady.Image{Ref: s.Image, ID: "built-" + s.Image}
-	return p.images[s.Image], nil
-}
-
-func (p *place) Prepare(_ context.Context, s steady.Spec) error {
-	defer p.note("prepare %s", s.Service)()
-	return nil
-}
-
-func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error) {
-	name := r.ReplicaName(n)
-	defer p.note("create %s", name)()
-	if c, ok := p.replicas[name]; ok {
-		return c, nil
-	}
-	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
-	p.replicas[name] = c
-	return c, nil
-}
-
-func (p *place) set(name, state string) error {
-	c, ok := p.replicas[name]
-	if !ok {
-		return steady.ErrNoReplica
-	}
-	c.State = state
-	p.replicas[name] = c
-	return nil
-}
-
-func (p *place) Start(_ context.Context, name string) error {
-	defer p.note("start %s", name)()
-	return p.set(name, steady.StateRunning)
-}
-
-func (p *place) Name(_ context.Context, r steady.Release, name string) error {
-	defer p.note("name %s", name)()
-	return nil
-}
-
-func (p *place) Stop(_ context.Context, name string) error {
-	defer p.note("stop %s", name)()
-	if err := p.set(name, steady.StateExited); err != nil && !errors.Is(err, steady.ErrNoReplica) {
-		return err
-	}
-	return nil
-}
-
-func (p *place) Remove(_ context.Context, name string) error {
-	defer p.note("remove %s", name)()
-	delete(p.replicas, name)
-	return nil
-}
-
-func (p *place) Wait(_ context.Context, name string) (int, error) {
-	defer p.note("wait %s", name)()
-	return p.exit[name], p.set(name, steady.StateExited)
-}
-
-func (p *place) Tail(context.Context, string, int) ([]string, error) {
-	return []string{"last words"}, nil
-}
-
-func (p *place) Clean(_ context.Context, project string, volumes bool) error {
-	defer p.note("clean %s", project)()
-	return nil
 }
 
 func (p *place) Free(_ context.Context, routes []steady.Route) error {
@@ -201,7 +102,13 @@ func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady
 }
 
 func (p *place) Traffic(context.Context, string) (steady.Traffic, error) {
-	return steady.Traffic{}, nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := steady.Traffic{}
+	for k, v := range p.traffic {
+		out[k] = maps.Clone(v)
+	}
+	return out, nil
 }
 
 func (p *place) Ready(ctx context.Context, name string, _ steady.Probe) (string, error) {
@@ -353,8 +260,8 @@ func (p *place) state(id int64) steady.Rollout {
 	return p.rollouts[id]
 }
 
-// names lists the containers, "+" for those that run.
-func (p *place) names() []string {
+// containers lists the containers, "+" for those that run.
+func (p *place) containers() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []string

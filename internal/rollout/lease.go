@@ -31,7 +31,7 @@ func (e *Engine) lease(ctx context.Context, r *run) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-late:
-			return holder.busy()
+			return e.busy(holder, r)
 		}
 	}
 }
@@ -88,15 +88,21 @@ func (r *run) keys() []string {
 }
 
 // busy tells who has the lease and how far it is.
-func (r *run) busy() error {
-	if r.ID == 0 {
+func (e *Engine) busy(holder, r *run) error {
+	if holder == r {
 		return steady.ErrBusy.With("the daemon is starting or stopping", "try again in a moment")
 	}
+	e.mu.Lock()
+	who := holder.Rollout
+	e.mu.Unlock()
+	if who.ID == 0 {
+		return steady.ErrBusy.With(fmt.Sprintf("another rollout of %s by %s begins just now", who.Project, who.Who), "steady watch, or --wait-lock 5m to wait for it")
+	}
 	step := "the plan"
-	if s := r.step.Load(); s != nil {
+	if s := holder.step.Load(); s != nil {
 		step = *s
 	}
 	return steady.ErrBusy.With(
-		fmt.Sprintf("rollout %d of %s by %s runs since %s, at step %s", r.ID, r.Project, r.Who, time.Since(r.Started).Round(time.Second), step),
-		fmt.Sprintf("steady watch %d, or --wait-lock 5m to wait for it, or steady abort to end it", r.ID))
+		fmt.Sprintf("rollout %d of %s by %s runs since %s, at step %s", who.ID, who.Project, who.Who, time.Since(who.Started).Round(time.Second), step),
+		fmt.Sprintf("steady watch %d, or --wait-lock 5m to wait for it, or steady abort to end it", who.ID))
 }

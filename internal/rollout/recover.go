@@ -18,6 +18,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list unfinished rollouts: %w", err)
 	}
+	slices.Reverse(left) // the newest first: only its end can be still to come
 	for _, was := range left {
 		r := &run{engine: e, Rollout: was, drained: map[string]steady.Drained{}, request: Request{Kind: was.Kind, Project: was.Project}}
 		p, begun, done, err := e.Journal.Progress(ctx, was.ID)
@@ -25,7 +26,9 @@ func (e *Engine) recover(ctx context.Context) error {
 			return fmt.Errorf("read rollout %d: %w", was.ID, err)
 		}
 		if holder, _ := e.tryLease(r, false); holder != nil {
-			return fmt.Errorf("rollout %d was left unfinished beside rollout %d", was.ID, holder.ID)
+			e.Log.Warn("the end of a rollout was never stored", "rollout", was.ID, "later", holder.ID)
+			r.end(ctx, steady.RolloutFailed, steady.ErrStore.With("how the rollout ended could not be stored", "steady status"))
+			continue
 		}
 		e.Log.Info("rollout taken up again", "project", was.Project, "rollout", was.ID, "state", was.State)
 		e.spawn(r, func(ctx context.Context) { r.takeUp(ctx, p, begun, done) })
@@ -37,6 +40,9 @@ func (e *Engine) recover(ctx context.Context) error {
 func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
 	r.plan, r.seen = p, begun
 	r.start = r.traffic(ctx)
+	r.engine.mu.Lock()
+	r.past = removing(p, begun)
+	r.engine.mu.Unlock()
 	cause := error(steady.ErrInternal.With("the daemon was stopped in the middle of the rollout", "steady deploy again"))
 	switch {
 	case r.State == steady.RolloutUndoing:
@@ -52,6 +58,11 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 	default:
 		r.finish(ctx, cause)
 	}
+}
+
+// removing says whether old replicas were being removed.
+func removing(p steady.Plan, begun map[string]bool) bool {
+	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepRemove && begun[s.ID] })
 }
 
 func undoing(p steady.Plan) bool {

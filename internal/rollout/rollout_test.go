@@ -124,7 +124,7 @@ func TestRollout_ReplacesTheServingReleaseAndLeavesNothing(t *testing.T) {
 	if r.State != steady.RolloutDone || r.Receipt == nil || r.Receipt.Services[0].Drained.Requests != 3 {
 		t.Fatalf("second deploy: %+v", r)
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-2-1+"}) {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-2-1+"}) {
 		t.Errorf("containers %v", got)
 	}
 	if got := p.route("api"); got != "2[shop-api-2-1]" && got != "2 [shop-api-2-1]" {
@@ -155,7 +155,7 @@ func TestRollout_FailedProbeLeavesTheOldReleaseServing(t *testing.T) {
 	if r.State != steady.RolloutFailed || r.Error.Serving != 1 || !errors.Is(r.Error, steady.ErrNotReady) {
 		t.Errorf("rollout %s, error %+v", r.State, r.Error)
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
 		t.Errorf("containers %v", got)
 	}
 }
@@ -171,7 +171,7 @@ func TestRollout_OneServiceNotReadyShiftsNone(t *testing.T) {
 	if r := d.deploy(t, p, both("v2")); r.State != steady.RolloutFailed {
 		t.Errorf("state %s", r.State)
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-web-1-1+"}) {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-web-1-1+"}) {
 		t.Errorf("containers %v", got)
 	}
 }
@@ -193,7 +193,7 @@ func TestRollout_DeathInTheWatchWindowShiftsBack(t *testing.T) {
 	if end.State != steady.RolloutRolledBack || end.Error.Tail == nil {
 		t.Errorf("state %s, error %+v", end.State, end.Error)
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-1-1+"}) || p.route("api") != "1 [shop-api-1-1]" {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) || p.route("api") != "1 [shop-api-1-1]" {
 		t.Errorf("containers %v, route %s", got, p.route("api"))
 	}
 }
@@ -215,7 +215,7 @@ func TestRollout_AbortUndoes(t *testing.T) {
 	if end := d.await(t, p, r.ID); end.State != steady.RolloutAborted {
 		t.Errorf("state %s", end.State)
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
 		t.Errorf("containers %v", got)
 	}
 }
@@ -225,8 +225,8 @@ func TestRollout_TakenPortFailsBeforeAnythingIsMade(t *testing.T) {
 	p.taken[8000] = "caddy (pid 7)"
 	d := boot(t, p)
 	r := d.deploy(t, p, request(spec("api", "v1")))
-	if r.State != steady.RolloutFailed || !errors.Is(r.Error, steady.ErrPortTaken) || len(p.names()) != 0 {
-		t.Errorf("rollout %s %v, containers %v", r.State, r.Error, p.names())
+	if r.State != steady.RolloutFailed || !errors.Is(r.Error, steady.ErrPortTaken) || len(p.containers()) != 0 {
+		t.Errorf("rollout %s %v, containers %v", r.State, r.Error, p.containers())
 	}
 }
 
@@ -241,7 +241,7 @@ func TestRollout_FullStoreUndoesAllTheSame(t *testing.T) {
 	p.full = true
 	p.mu.Unlock()
 	close(p.blocked["shop-api-2-1"])
-	eventually(t, func() bool { return slices.Equal(p.names(), []string{"shop-api-1-1+"}) })
+	eventually(t, func() bool { return slices.Equal(p.containers(), []string{"shop-api-1-1+"}) })
 	d.stop()
 }
 
@@ -253,8 +253,8 @@ func TestRollout_JobThatFailsFailsTheRollout(t *testing.T) {
 	r := d.deploy(t, p, request(job, spec("api", "v1", func(s *steady.Spec) {
 		s.DependsOn = []steady.Dependency{{Service: "migrate", Condition: "service_completed_successfully"}}
 	})))
-	if r.State != steady.RolloutFailed || !errors.Is(r.Error, steady.ErrExited) || len(p.names()) != 0 {
-		t.Errorf("rollout %s %v, containers %v", r.State, r.Error, p.names())
+	if r.State != steady.RolloutFailed || !errors.Is(r.Error, steady.ErrExited) || len(p.containers()) != 0 {
+		t.Errorf("rollout %s %v, containers %v", r.State, r.Error, p.containers())
 	}
 }
 
@@ -309,7 +309,7 @@ func crashThenRestart(t *testing.T, kind, when string) {
 			t.Errorf("%s: %s routes to %s\ncalls %v", end.State, s, got, p.calls)
 		}
 	}
-	if got := p.names(); !slices.Equal(got, []string{"shop-api-" + want + "-1+", "shop-db-" + want + "-1+"}) {
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-" + want + "-1+", "shop-db-" + want + "-1+"}) {
 		t.Errorf("%s: containers %v", end.State, got)
 	}
 }

@@ -41,6 +41,9 @@ func (r *run) work(ctx context.Context) {
 	if err == nil {
 		err = r.carry(ctx, r.plan, nil)
 	}
+	if err != nil && ctx.Err() != nil { // whatever broke, it broke because of that
+		err = context.Cause(ctx)
+	}
 	r.finish(ctx, err)
 }
 
@@ -91,6 +94,9 @@ func (r *run) images(ctx context.Context) error {
 	}
 	if len(bring) > 0 {
 		if err := r.carry(ctx, steady.Plan{Project: r.Project, Steps: bring}, nil); err != nil {
+			return err
+		}
+		if in, err = r.engine.input(ctx, r.request); err != nil { // a build may have made an image for others too
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -159,9 +160,10 @@ func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	p, _ := r.plan.Of(s.Service)
 	release := steady.Release{Project: r.Project, Service: s.Service, Number: s.Release}
 	end := time.Now().Add(s.For)
+	restarts := map[string]int{}
 	for {
 		for n := range p.Replicas {
-			err := r.alive(ctx, release.ReplicaName(n+1))
+			err := r.alive(ctx, release.ReplicaName(n+1), restarts)
 			if err != nil && p.OnFail == steady.Continue {
 				return said{what: err.Error() + "; failure_action: continue"}, nil
 			}
@@ -179,19 +181,27 @@ func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	}
 }
 
-func (r *run) alive(ctx context.Context, name string) error {
+// alive says what has become of a replica. restarts are how often each had been
+// restarted when first seen: those of a replica that is older than this rollout are
+// none of its business.
+func (r *run) alive(ctx context.Context, name string, restarts map[string]int) error {
 	c, err := r.engine.Runtime.Replica(ctx, name)
-	if steady.ErrNoReplica.Is(err) {
-		return nil // of a later batch
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, steady.ErrNoReplica): // of a later batch
+		return nil
+	case errors.Is(err, steady.ErrNoEngine): // nothing is known, and nothing is wrong
+		return nil
+	case err != nil:
 		return err
+	}
+	if _, seen := restarts[name]; !seen && c.Rollout != r.ID {
+		restarts[name] = c.Restarts
 	}
 	what := ""
 	switch {
 	case c.OOM:
 		what = "ran out of memory"
-	case c.Restarts > 0:
+	case c.Restarts > restarts[name]:
 		what = "was restarted by the Engine"
 	case c.State == steady.StateExited, c.State == steady.StateDead:
 		what = fmt.Sprintf("exited with code %d", c.ExitCode)

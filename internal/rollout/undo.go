@@ -92,7 +92,7 @@ func (r *run) begun(ctx context.Context) (map[string]bool, error) {
 // stands. Before its first shift nothing is ever kept.
 func (r *run) pauses(cause error, begun map[string]bool) bool {
 	s, ok := r.plan.Of(steady.AsError(cause).Service)
-	if !ok || s.OnFail == steady.Rollback || errors.Is(cause, steady.ErrAborted) {
+	if !ok || s.OnFail != steady.Pause && s.OnFail != steady.Continue || errors.Is(cause, steady.ErrAborted) {
 		return false
 	}
 	return slices.ContainsFunc(r.plan.Steps, func(st steady.Step) bool {

@@ -1,0 +1,202 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/docker/runtimetest"
+)
+
+// The place as a Runtime. It is held to what the real one is held to.
+func TestPlace_IsARuntimeAsTheRealOne(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T) runtimetest.Subject {
+		p := newPlace()
+		for _, ref := range []string{"serve", "exit"} {
+			p.images[ref] = steady.Image{Ref: ref, ID: "id-" + ref}
+		}
+		p.exit["id-exit"] = 3
+		return runtimetest.Subject{Runtime: p, Project: "fake", Serve: "serve", Exit: "exit", Missing: "missing",
+			Names: func(_ context.Context, _, name string) ([]string, error) {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return p.names[name], nil
+			}}
+	})
+}
+
+func (p *place) Observe(ctx context.Context, project string, refs []string) (steady.Observed, error) {
+	unlock := p.note("observe %s", project)
+	gate := p.blocked["observe"]
+	unlock()
+	if gate != nil {
+		<-ctx.Done()
+		return steady.Observed{}, fmt.Errorf("list containers: %w", ctx.Err())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := steady.Observed{Project: project, Images: map[string]steady.Image{}}
+	for _, n := range slices.Sorted(maps.Keys(p.replicas)) {
+		if p.projects[n] == project {
+			o.Replicas = append(o.Replicas, p.replicas[n])
+		}
+	}
+	for _, r := range refs {
+		if img, ok := p.images[r]; ok {
+			o.Images[r] = img
+		}
+	}
+	return o, nil
+}
+
+func (p *place) Replica(_ context.Context, name string) (steady.Replica, error) {
+	defer p.note("look at %s", name)()
+	r, ok := p.replicas[name]
+	if !ok {
+		return r, steady.ErrNoReplica
+	}
+	return r, p.fails["look at "+name]
+}
+
+func (p *place) Image(_ context.Context, ref string) (steady.Image, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	img, ok := p.images[ref]
+	if !ok {
+		return img, steady.ErrNoImage
+	}
+	return img, nil
+}
+
+func (p *place) Pull(ctx context.Context, s steady.Spec, _ func(string)) (steady.Image, error) {
+	unlock := p.note("pull %s", s.Image)
+	gate := p.blocked["pull "+s.Image]
+	unlock()
+	if gate != nil {
+		<-ctx.Done()
+		return steady.Image{}, fmt.Errorf("pull %s: %w", s.Image, ctx.Err())
+	}
+	return steady.Image{}, steady.ErrNoImage.With("image "+s.Image+" is nowhere", "docker pull "+s.Image)
+}
+
+func (p *place) Build(_ context.Context, s steady.Spec, _ func(string)) (steady.Image, error) {
+	defer p.note("build %s", s.Image)()
+	p.images[s.Image] = steady.Image{Ref: s.Image, ID: "built-" + s.Image}
+	return p.images[s.Image], nil
+}
+
+func (p *place) Prepare(_ context.Context, s steady.Spec) error {
+	defer p.note("prepare %s", s.Service)()
+	for _, n := range s.Networks {
+		if n.External && !p.networks[n.Name] {
+			return fmt.Errorf("network %s is not there", n.Name)
+		}
+		p.networks[n.Name] = true
+	}
+	return nil
+}
+
+func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error) {
+	name := r.ReplicaName(n)
+	defer p.note("create %s", name)()
+	if c, ok := p.replicas[name]; ok && (c.Image != r.Image.ID || c.Release != r.Number) {
+		return c, fmt.Errorf("%s is there but of another image", name)
+	} else if ok {
+		return c, nil
+	}
+	for _, net := range r.Spec.Networks {
+		if !p.networks[net.Name] {
+			return steady.Replica{}, fmt.Errorf("network %s is not there", net.Name)
+		}
+	}
+	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
+	p.replicas[name], p.projects[name] = c, r.Project
+	return c, nil
+}
+
+// set changes a container that must be there.
+func (p *place) set(name string, do func(*steady.Replica)) error {
+	c, ok := p.replicas[name]
+	if !ok {
+		return steady.ErrNoReplica
+	}
+	do(&c)
+	p.replicas[name] = c
+	return nil
+}
+
+func (p *place) Start(_ context.Context, name string) error {
+	defer p.note("start %s", name)()
+	if err := p.fails["start "+name]; err != nil {
+		return err
+	}
+	return p.set(name, func(c *steady.Replica) {
+		if c.Running() {
+			return
+		}
+		c.State, c.Started = steady.StateRunning, time.Now()
+		if c.Addresses == nil {
+			c.Addresses = map[string]string{p.projects[name] + "_default": fmt.Sprintf("10.0.0.%d", len(p.replicas))}
+		}
+	})
+}
+
+func (p *place) Name(_ context.Context, r steady.Release, name string) error {
+	defer p.note("name %s", name)()
+	return p.set(name, func(*steady.Replica) { p.names[name] = r.Spec.Networks[0].Aliases })
+}
+
+func (p *place) Stop(_ context.Context, name string) error {
+	defer p.note("stop %s", name)()
+	err := p.set(name, func(c *steady.Replica) { c.State, c.ExitCode = steady.StateExited, 0 })
+	if errors.Is(err, steady.ErrNoReplica) {
+		return nil
+	}
+	return err
+}
+
+func (p *place) Remove(_ context.Context, name string) error {
+	defer p.note("remove %s", name)()
+	delete(p.replicas, name)
+	delete(p.names, name)
+	return nil
+}
+
+func (p *place) Wait(ctx context.Context, name string) (int, error) {
+	defer p.note("wait %s", name)()
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	code := 0
+	err := p.set(name, func(c *steady.Replica) {
+		code = p.exit[name] + p.exit[c.Image]
+		c.State, c.ExitCode = steady.StateExited, code
+	})
+	return code, err
+}
+
+func (p *place) Tail(_ context.Context, name string, n int) ([]string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.replicas[name]; !ok {
+		return nil, steady.ErrNoReplica
+	}
+	all := []string{"one", "two", "three"}
+	return all[len(all)-min(n, len(all)):], nil
+}
+
+func (p *place) Clean(_ context.Context, project string, _ bool) error {
+	defer p.note("clean %s", project)()
+	for name, c := range p.replicas {
+		if c.Running() && p.projects[name] == project {
+			return nil
+		}
+	}
+	delete(p.networks, project+"_default")
+	return nil
+}
