@@ -130,12 +130,15 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	if err != nil {
 		return err
 	}
-	t, err := r.table(ctx, routes)
-	if err != nil {
+	if err := r.learn(ctx, routes); err != nil {
 		return err
 	}
+	t := r.table(routes)
 	if sameTable(now, t) {
 		return nil
+	}
+	if t.Version, err = r.store.NextTable(ctx); err != nil {
+		return err
 	}
 	return r.proxy.Serve(ctx, t)
 }

@@ -43,14 +43,36 @@ func newRouter(st *store.Store, eng containers, p *proxy.Client, log *slog.Logge
 
 // Free implements rollout.Router.
 func (r *router) Free(ctx context.Context, routes []steady.Route) error {
+	all, err := r.store.Routes(ctx, "")
+	if err != nil {
+		return err
+	}
 	var ls []steady.Listener
 	for _, route := range routes {
 		for _, p := range route.Ports {
+			if err := foreign(all, route.Project, p); err != nil {
+				return err
+			}
 			ls = append(ls, listener(route, p))
 		}
 	}
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
 	return r.proxy.Free(ctx, slices.CompactFunc(ls, func(a, b steady.Listener) bool { return a == b }))
+}
+
+// foreign is steady.ErrPortTaken where another project publishes the port through
+// the same proxy.
+func foreign(all []steady.Route, project string, p steady.Port) error {
+	for _, route := range all {
+		for _, q := range route.Ports {
+			if route.Project == project || p.Published == 0 || p.Published != q.Published || p.HostIP != q.HostIP && p.HostIP != "" && q.HostIP != "" {
+				continue
+			}
+			return steady.ErrPortTaken.With(fmt.Sprintf("port %d is published by %s/%s", p.Published, route.Project, route.Service),
+				"publish another port, or steady down -p "+route.Project)
+		}
+	}
+	return nil
 }
 
 // Routes implements rollout.Router.
@@ -72,7 +94,8 @@ func (r *router) Traffic(ctx context.Context, project string) (steady.Traffic, e
 
 // Route implements rollout.Router: the store first, then the swap. A crash
 // between leaves both releases running, so either answer is right, and the next
-// refresh puts the stored one in force.
+// refresh puts the stored one in force. Routes that are in force already are not
+// written again, so that an undo needs no room on the disk for them.
 func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,14 +104,19 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return err
 	}
 	for _, route := range routes {
-		for _, name := range route.Replicas {
-			if err := r.look(ctx, name, len(route.Ports) > 0); err != nil {
-				return err
-			}
+		if err := r.look(ctx, route); err != nil {
+			return err
 		}
 	}
-	table, err := r.table(ctx, merge(before, routes))
-	if err != nil {
+	after := merge(before, routes)
+	if err := r.learn(ctx, after); err != nil {
+		return err
+	}
+	if sameRoutes(before, after) {
+		return r.serveIfNew(ctx, after)
+	}
+	table := r.table(after)
+	if table.Version, err = r.store.NextTable(ctx); err != nil {
 		return err
 	}
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
@@ -100,18 +128,64 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	return nil
 }
 
-// look learns where a replica is now.
-func (r *router) look(ctx context.Context, name string, must bool) error {
-	c, err := r.engine.Replica(ctx, name)
-	if err != nil {
-		return fmt.Errorf("look up %s: %w", name, err)
+// look learns where a route's replicas are now. One that has died is left out; an
+// error is when none is there that could answer.
+func (r *router) look(ctx context.Context, route steady.Route) error {
+	var missing error
+	there := 0
+	for _, name := range route.Replicas {
+		c, err := r.engine.Replica(ctx, name)
+		if err != nil && !errors.Is(err, steady.ErrNoReplica) {
+			return fmt.Errorf("look up %s: %w", name, err)
+		}
+		if err == nil && address(c) == "" {
+			err = fmt.Errorf("%s is %s and has no address", name, c.State)
+		}
+		if err != nil {
+			r.away[name], missing = true, err
+			delete(r.known, name)
+			continue
+		}
+		there++
+		r.known[name] = c
+		delete(r.away, name)
 	}
-	if must && address(c) == "" {
-		return fmt.Errorf("%s is %s and has no address", name, c.State)
+	if there == 0 && len(route.Ports) > 0 {
+		return missing
 	}
-	r.known[name] = c
-	delete(r.away, name)
 	return nil
+}
+
+// learn looks up what was never seen since the daemon began: a table is whole, so
+// who is unknown would be left out of it.
+func (r *router) learn(ctx context.Context, routes []steady.Route) error {
+	for _, route := range routes {
+		for _, name := range route.Replicas {
+			if _, seen := r.known[name]; seen || r.away[name] {
+				continue
+			}
+			c, err := r.engine.Replica(ctx, name)
+			switch {
+			case errors.Is(err, steady.ErrNoReplica), err == nil && !c.Running():
+				r.away[name] = true
+			case err != nil:
+				return fmt.Errorf("look up %s: %w", name, err)
+			default:
+				r.known[name] = c
+			}
+		}
+	}
+	return nil
+}
+
+// sameRoutes says whether both lists hold the same routes, in any order.
+func sameRoutes(a, b []steady.Route) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
+		return !slices.ContainsFunc(b, func(y steady.Route) bool {
+			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release &&
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports)
+		})
+	})
 }
 
 // bindFor is how long a port may take to come free when the container that
@@ -164,17 +238,14 @@ func restored(before, routes []steady.Route) []steady.Route {
 	return out
 }
 
-// table builds the proxy's whole table; replicas that are away are left out.
-func (r *router) table(ctx context.Context, routes []steady.Route) (steady.Table, error) {
-	version, err := r.store.NextTable(ctx)
-	if err != nil {
-		return steady.Table{}, err
-	}
+// table builds the proxy's whole table, not numbered yet; replicas that are away
+// are left out.
+func (r *router) table(routes []steady.Route) steady.Table {
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b steady.Route) int {
 		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Service, b.Service))
 	})
-	t := steady.Table{Version: version}
+	var t steady.Table
 	pools := map[string]bool{}
 	for _, route := range routes {
 		for _, p := range route.Ports {
@@ -187,7 +258,7 @@ func (r *router) table(ctx context.Context, routes []steady.Route) (steady.Table
 			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target)})
 		}
 	}
-	return t, nil
+	return t
 }
 
 func listener(route steady.Route, p steady.Port) steady.Listener {
