@@ -74,10 +74,9 @@ func (p *place) Free(_ context.Context, routes []steady.Route) error {
 func (p *place) Route(_ context.Context, routes []steady.Route) error {
 	defer p.note("route")()
 	for _, r := range routes {
-		for _, name := range r.Replicas {
-			if c := p.replicas[name]; !c.Running() && p.exit[name] == 0 && len(r.Ports) > 0 {
-				return fmt.Errorf("%s does not run", name)
-			}
+		dead := func(name string) bool { return !p.replicas[name].Running() }
+		if len(r.Replicas) > 0 && len(r.Ports) > 0 && !slices.ContainsFunc(r.Replicas, func(n string) bool { return !dead(n) }) {
+			return fmt.Errorf("none of %v runs", r.Replicas)
 		}
 	}
 	for _, r := range routes {

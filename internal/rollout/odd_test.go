@@ -310,3 +310,35 @@ func TestRollout_AnUnchangedServiceStaysThoughItsTagIsMovedMeanwhile(t *testing.
 		t.Errorf("containers %v", got)
 	}
 }
+
+func TestRollout_ANewReplicaThatDiesBeforeTheShiftFailsIt(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	two := func(v string) steady.Spec { s := spec("api", v); s.Replicas = 2; return s }
+	d.deploy(t, p, request(two("v1")))
+	gate := make(chan struct{})
+	p.blocked["shop-api-2-2"] = gate
+	r := d.accept(t, p, request(two("v2")))
+	eventually(t, func() bool { return p.called("name shop-api-2-1") })
+	p.dies("shop-api-2-1")
+	close(gate)
+	if end := d.await(t, p, r.ID); end.State == steady.RolloutDone || !errors.Is(end.Error, steady.ErrExited) || end.Error.Tail == nil {
+		t.Errorf("state %s, error %+v", end.State, end.Error)
+	}
+	if got := p.route("api"); got != "1 [shop-api-1-1 shop-api-1-2]" {
+		t.Errorf("route %s", got)
+	}
+}
+
+func TestRollout_WhoHearsOfTheEndMayDeployAgainAtOnce(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	d.deploy(t, p, request(spec("api", "v1")))
+	for range 50 {
+		r, err := d.Accept(t.Context(), request(spec("api", "v1")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.await(t, p, r.ID)
+	}
+}

@@ -201,6 +201,7 @@ func (r *run) end(ctx context.Context, state string, cause error) {
 	if err := r.engine.Journal.Update(ctx, r.Rollout); err != nil {
 		r.engine.Log.Error("store the end of a rollout", "rollout", r.ID, "err", err)
 	}
+	r.engine.release(r) // before it is told: who hears of the end may deploy again at once
 	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: r.Receipt, Error: r.Error, Took: r.Ended.Sub(r.Started)})
 	if err != nil {
 		r.engine.Log.Error("store the last event of a rollout", "rollout", r.ID, "err", err)
