@@ -69,9 +69,14 @@ func (x *exchange) takeBody() bool {
 }
 
 // rewindable gives the outgoing request the body as often as it needs it, where
-// it is known.
+// it is known. Where it is not, it gives it once more for another try: a transport
+// that could not connect has read nothing, but closed what it was given.
 func (b *clientBody) rewindable(out *http.Request) {
-	if b == nil || !b.known {
+	if b == nil {
+		return
+	}
+	if !b.known {
+		out.Body = io.NopCloser(b)
 		return
 	}
 	out.GetBody = func() (io.ReadCloser, error) {

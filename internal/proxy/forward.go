@@ -101,6 +101,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			}
 			pause *= 2
 		}
+		x.body.rewindable(out)
 	}
 }
 

@@ -42,6 +42,22 @@ func send(t *testing.T, r *rig, method, body string, header ...string) int {
 	return res.StatusCode
 }
 
+// A transport that cannot connect closes the body it was given, of which nothing
+// was read; the next try needs it.
+func TestRetry_UploadOutlivesAFailedDial(t *testing.T) {
+	good := backend(t, "good", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); n != 100<<10 {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}))
+	r := newRig(t, steady.HTTP, proxy.Limits{}, upstreamAt("dead", 1, deadAddr(t)), good)
+	for range 2 { // the dead one is the first of one of them
+		if code := send(t, r, "POST", strings.Repeat("x", 100<<10)); code != http.StatusOK {
+			t.Errorf("status %d", code)
+		}
+	}
+}
+
 func TestRetry_UpstreamThatCannotBeDialledCostsNoRequest(t *testing.T) {
 	var bodies atomic.Int64
 	good := backend(t, "good", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
