@@ -25,6 +25,8 @@ const (
 	StepBuild   = "build"   // context → image
 	StepPrepare = "prepare" // networks and volumes exist
 	StepCreate  = "create"  // create or adopt one replica: no host ports, no alias
+	StepHolder  = "holder"  // the service's holder is there and owns its names
+	StepForget  = "forget"  // the holder of a service that has gone is removed
 	StepStart   = "start"
 	StepProbe   = "probe" // ready, or the rollout fails
 	StepWait    = "wait"  // a job must exit 0
