@@ -80,6 +80,7 @@ type ServicePlan struct {
 	Replicas int           `json:"replicas"`
 	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
 	Gap      time.Duration `json:"gap,omitempty"`
+	Direct   string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
 }
 
 // Step is one thing to do. What it needs must be done first; steps that do not

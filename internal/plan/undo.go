@@ -28,6 +28,7 @@ func Undo(p steady.Plan, begun map[string]bool) steady.Plan {
 	}
 	for _, s := range p.Services {
 		u.discard(s, needs)
+		u.forget(s)
 	}
 	if len(p.Before) == 0 && u.prepared() { // nothing served before: leave no networks behind
 		u.add(steady.Step{ID: "undo/clean", Kind: steady.StepClean, Needs: ids(u.plan.Steps)})
@@ -68,11 +69,17 @@ func (u *undoer) before(service string) (steady.Route, bool) {
 // cause says whether a visitor may have seen the new release.
 func (u *undoer) cause() string {
 	for _, s := range u.was.Steps {
-		if s.Kind == steady.StepShift && u.begun[s.ID] && slices.ContainsFunc(s.Routes, func(r steady.Route) bool { return len(r.Replicas) > 0 }) {
+		if s.Kind == steady.StepShift && u.begun[s.ID] && slices.ContainsFunc(s.Routes, u.replaced) {
 			return CauseServed
 		}
 	}
-	return "the old release had been withdrawn"
+	return "the old release had been withdrawn, or there was none"
+}
+
+// replaced says whether the route took over from another.
+func (u *undoer) replaced(r steady.Route) bool {
+	_, was := u.before(r.Service)
+	return was && len(r.Replicas) > 0
 }
 
 func (u *undoer) prepared() bool {
@@ -170,6 +177,21 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 		u.add(steady.Step{ID: "undo/" + s.Service + "/remove/" + c.Replica, Kind: steady.StepRemove, Service: s.Service,
 			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop)})
 	}
+}
+
+// forget removes the holder of a service that was not there before.
+func (u *undoer) forget(s steady.ServicePlan) {
+	made := u.steps(steady.StepHolder, s.Service)
+	if _, was := u.before(s.Service); was || len(made) == 0 || s.From > 0 {
+		return
+	}
+	var needs []string
+	for _, st := range u.plan.Steps {
+		if st.Service == s.Service || st.Kind == steady.StepShift {
+			needs = append(needs, st.ID)
+		}
+	}
+	u.add(steady.Step{ID: "undo/" + s.Service + "/forget", Kind: steady.StepForget, Service: s.Service, Needs: needs})
 }
 
 func ids(steps []steady.Step) []string {

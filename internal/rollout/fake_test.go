@@ -25,6 +25,7 @@ type place struct {
 	blocked  map[string]chan struct{}
 	full     bool // the store's disk
 
+	holders  map[string]bool
 	routes   map[string]steady.Route
 	releases []steady.Release
 	rollouts map[int64]steady.Rollout
@@ -37,7 +38,7 @@ type place struct {
 func newPlace() *place {
 	return &place{
 		replicas: map[string]steady.Replica{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
-		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, rollouts: map[int64]steady.Rollout{},
+		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{},
 	}
 }
@@ -117,6 +118,18 @@ func (p *place) set(name, state string) error {
 	}
 	c.State = state
 	p.replicas[name] = c
+	return nil
+}
+
+func (p *place) Hold(_ context.Context, s steady.Spec) (steady.Holder, error) {
+	defer p.note("hold %s", s.Service)()
+	p.holders[s.Service] = true
+	return steady.Holder{Project: s.Project, Service: s.Service, Name: s.Project + "-" + s.Service + "-holder"}, nil
+}
+
+func (p *place) Forget(_ context.Context, _, service string) error {
+	defer p.note("forget %s", service)()
+	delete(p.holders, service)
 	return nil
 }
 
