@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -103,6 +104,9 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 			}
 		}
 	}
+	if err := r.lendAll(ctx, routes); err != nil { // a holder that is away keeps none of the others from being served
+		r.log.Warn("listeners of holders", "err", err)
+	}
 	return back, r.serveIfNew(ctx, routes)
 }
 
@@ -137,11 +141,15 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	if sameTable(now, t) {
 		return nil
 	}
-	return r.proxy.Serve(ctx, t)
+	return r.serve(ctx, t)
 }
 
 func sameTable(a, b steady.Table) bool {
-	return slices.Equal(a.Listeners, b.Listeners) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
+	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
 		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
 	})
+}
+
+func sameListener(a, b steady.Listener) bool {
+	return a.Addr() == b.Addr() && a.Protocol == b.Protocol && a.Pool == b.Pool && a.Holder == b.Holder && maps.Equal(a.Arrivals, b.Arrivals)
 }
