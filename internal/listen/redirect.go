@@ -1,9 +1,108 @@
 package listen
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
 )
 
-// Redirect brings every TCP port of the namespace of process pid to port.
-func Redirect(ctx context.Context, pid int, port uint16) error { return errors.ErrUnsupported }
+// Redirect brings every TCP port of the network namespace of process pid to
+// port: what arrives on an interface for one of its own addresses is redirected,
+// and what arrives on it for an address of another interface is dropped, so that
+// the listener is no bridge between networks. Call it again when an interface
+// has come: each table is replaced whole. The namespace must be nobody else's.
+//
+// It runs iptables-restore, which the Docker Engine needs too, from a thread in
+// that namespace.
+func Redirect(ctx context.Context, pid int, port uint16) error {
+	err := within(pid, func() error {
+		seats, err := seats()
+		if err != nil {
+			return err
+		}
+		if err := restore(ctx, "iptables-restore", rules(seats, port, netip.Addr.Is4)); err != nil {
+			return err
+		}
+		if v6 := rules(seats, port, netip.Addr.Is6); len(of(seats, netip.Addr.Is6)) > 0 {
+			return restore(ctx, "ip6tables-restore", v6)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("redirect in the network of process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// seat is an address and the interface it is on.
+type seat struct {
+	device string
+	addr   netip.Addr
+}
+
+// seats lists the addresses of this thread's namespace, loopback and link-local
+// ones left out.
+func seats() ([]seat, error) {
+	devices, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	var out []seat
+	for _, d := range devices {
+		if d.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addrs, err := d.Addrs()
+		if err != nil {
+			return nil, fmt.Errorf("list addresses of %s: %w", d.Name, err)
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && !p.Addr().IsLinkLocalUnicast() {
+				out = append(out, seat{d.Name, p.Addr()})
+			}
+		}
+	}
+	return out, nil
+}
+
+func of(seats []seat, family func(netip.Addr) bool) []seat {
+	var out []seat
+	for _, s := range seats {
+		if family(s.addr) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// rules are the input of iptables-restore: the tables they name are replaced
+// whole. The filter comes before the redirect, as mangle comes before nat.
+func rules(all []seat, port uint16, family func(netip.Addr) bool) string {
+	var mangle, nat strings.Builder
+	devices := map[string]bool{}
+	for _, s := range of(all, family) {
+		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -d %s -j ACCEPT\n", s.device, s.addr)
+		fmt.Fprintf(&nat, "-A PREROUTING -p tcp -i %s -d %s -j REDIRECT --to-ports %d\n", s.device, s.addr, port)
+		devices[s.device] = true
+	}
+	for d := range devices {
+		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -m addrtype --dst-type LOCAL -j DROP\n", d)
+	}
+	return "*mangle\n-F PREROUTING\n" + mangle.String() + "COMMIT\n*nat\n-F PREROUTING\n" + nat.String() + "COMMIT\n"
+}
+
+func restore(ctx context.Context, command, input string) error {
+	cmd := exec.CommandContext(ctx, command, "--noflush", "--wait", "5")
+	cmd.Stdin = strings.NewReader(input)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", command, err, strings.TrimSpace(said.String()))
+	}
+	return nil
+}
