@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"syscall"
 
@@ -59,6 +60,7 @@ func (r *router) lend(ctx context.Context, h steady.Holder) error {
 	if err := listen.Redirect(ctx, h.PID, steady.HolderPort); err != nil {
 		return fmt.Errorf("redirect to the listener of %s: %w", h.Ref(), err)
 	}
+	delete(r.flows, h.Ref()) // Redirect has taken them away
 	if !same {
 		if err := r.open(ctx, h); err != nil {
 			return err
@@ -69,10 +71,15 @@ func (r *router) lend(ctx context.Context, h steady.Holder) error {
 }
 
 // open opens the listener in the holder's namespace and lends it. Where one is
-// open there, a proxy has it since an earlier daemon's time.
+// open there, it is lent from the copies kept, or a proxy has it since an earlier
+// daemon's time.
 func (r *router) open(ctx context.Context, h steady.Holder) error {
+	name := steady.HolderListener(h.Ref())
 	ln, err := listen.Within(ctx, h.PID, steady.HolderPort)
 	if errors.Is(err, syscall.EADDRINUSE) {
+		if f := r.keeper.named(name); f != nil {
+			return r.proxy.Lend(ctx, name, f)
+		}
 		return nil
 	}
 	if err != nil {
@@ -84,7 +91,7 @@ func (r *router) open(ctx context.Context, h steady.Holder) error {
 		return fmt.Errorf("take the listener of %s: %w", h.Ref(), err)
 	}
 	defer f.Close()
-	if err := r.proxy.Lend(ctx, steady.HolderListener(h.Ref()), f); err != nil {
+	if err := r.proxy.Lend(ctx, name, f); err != nil {
 		return fmt.Errorf("lend the listener of %s: %w", h.Ref(), err)
 	}
 	return nil
@@ -112,4 +119,43 @@ func (r *router) inner(route steady.Route) (steady.Listener, []steady.Pool, bool
 		pools = append(pools, p)
 	}
 	return l, pools, true
+}
+
+// forward sends UDP flows from within the project, which do not come through the
+// proxy, to the replicas that the routes list. A failure costs UDP, not the rollout.
+func (r *router) forward(ctx context.Context, routes []steady.Route) {
+	for _, route := range routes {
+		ref := route.Project + "/" + route.Service
+		h, ok := r.held[ref]
+		if !route.Held || !ok {
+			delete(r.flows, ref)
+			continue
+		}
+		to := r.flowsOf(route, h)
+		if now := fmt.Sprint(to); r.flows[ref] != now {
+			if err := listen.Forward(ctx, h.PID, to); err != nil {
+				r.log.Warn("forward udp", "service", ref, "err", err)
+				continue
+			}
+			r.flows[ref] = now
+		}
+	}
+}
+
+// flowsOf is, for each of the holder's addresses, the replicas' in that network.
+func (r *router) flowsOf(route steady.Route, h steady.Holder) map[netip.Addr][]netip.Addr {
+	to := map[netip.Addr][]netip.Addr{}
+	for network, own := range h.Addresses {
+		a, err := netip.ParseAddr(own)
+		if err != nil {
+			continue
+		}
+		to[a] = nil
+		for _, c := range r.routed(route) {
+			if b, err := netip.ParseAddr(c.Addresses[network]); err == nil {
+				to[a] = append(to[a], b)
+			}
+		}
+	}
+	return to
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 
 	"gesalpai.ch/steady/internal/listen"
@@ -38,6 +39,18 @@ func (k *keeper) handles() []listen.Handle {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return append([]listen.Handle(nil), k.copies...)
+}
+
+// named is the copy of that name, which stays the keeper's; nil for none.
+func (k *keeper) named(name string) *os.File {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range k.copies {
+		if h.Name == name {
+			return h.File
+		}
+	}
+	return nil
 }
 
 func (k *keeper) close() {

@@ -12,9 +12,9 @@ import (
 
 // Redirect brings every TCP port of the network namespace of process pid to
 // port: what arrives on an interface for one of its own addresses is redirected,
-// and what arrives on it for an address of another interface is dropped, so that
-// the listener is no bridge between networks. Call it again when an interface
-// has come: each table is replaced whole. The namespace must be nobody else's.
+// and all else that arrives on it is dropped, so that the namespace is no bridge
+// between networks. Call it again when an interface has come, and Forward after
+// it: each table is replaced whole. The namespace must be nobody else's.
 //
 // It runs iptables-restore, which the Docker Engine needs too, from a thread in
 // that namespace.
@@ -91,9 +91,10 @@ func rules(all []seat, port uint16, family func(netip.Addr) bool) string {
 		devices[s.device] = true
 	}
 	for d := range devices {
-		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -m addrtype --dst-type LOCAL -j DROP\n", d)
+		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -j DROP\n", d) // also what it should pass on: it is no router
 	}
-	return "*mangle\n-F PREROUTING\n" + mangle.String() + "COMMIT\n*nat\n-F PREROUTING\n" + nat.String() + "COMMIT\n"
+	return "*mangle\n-F PREROUTING\n" + mangle.String() + "COMMIT\n" +
+		"*nat\n:" + udpChain + " - [0:0]\n-F PREROUTING\n" + nat.String() + "-A PREROUTING -p udp -j " + udpChain + "\nCOMMIT\n"
 }
 
 func restore(ctx context.Context, command, input string) error {

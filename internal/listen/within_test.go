@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -278,4 +279,89 @@ func heir(t *testing.T) {
 	}
 	defer c.Close()
 	io.WriteString(c, hs[0].Name)
+}
+
+func TestForward_FlowsMoveToWhatIsListed(t *testing.T) {
+	holder, client := newHost(t, "ho"), newHost(t, "cl")
+	one, two := newHost(t, "on"), newHost(t, "tw")
+	wire(t, 1, client, holder)
+	wire(t, 2, one, holder)
+	wire(t, 3, two, holder)
+	for _, h := range []host{one, two} { // the way back is the holder
+		run(t, "ip", "-n", h.name, "route", "add", "default", "dev", strings.TrimPrefix(map[bool]string{true: "va2", false: "va3"}[h == one], ""))
+	}
+	if err := listen.Redirect(t.Context(), holder.pid, 15001); err != nil {
+		t.Fatal(err)
+	}
+	answer(t, one, "one")
+	answer(t, two, "two")
+	own := netip.MustParseAddr("10.77.1.2")
+	c := dialFrom(t, client, "10.77.1.2:5353")
+	for _, tt := range []struct{ replica, want string }{{"10.77.2.1", "one"}, {"10.77.3.1", "two"}, {"10.77.2.1", "one"}} {
+		to := map[netip.Addr][]netip.Addr{own: {netip.MustParseAddr(tt.replica)}}
+		if err := listen.Forward(t.Context(), holder.pid, to); err != nil {
+			t.Fatal(err)
+		}
+		if got := say(t, c); got != tt.want {
+			t.Errorf("to %s: %q answered, want %q", tt.replica, got, tt.want)
+		}
+	}
+}
+
+// answer answers every packet on the host's UDP port 5353 with a word.
+func answer(t *testing.T, h host, word string) {
+	t.Helper()
+	var pc net.PacketConn
+	inside(t, h, func() (err error) {
+		pc, err = net.ListenPacket("udp4", ":5353")
+		return err
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 64)
+		for {
+			_, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = pc.WriteTo([]byte(word), from)
+		}
+	}()
+	t.Cleanup(func() { pc.Close(); <-done })
+}
+
+func dialFrom(t *testing.T, h host, addr string) net.Conn {
+	t.Helper()
+	var c net.Conn
+	inside(t, h, func() (err error) {
+		c, err = net.Dial("udp4", addr)
+		return err
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// inside opens a socket in the host's namespace, as the package itself does.
+func inside(t *testing.T, h host, do func() error) {
+	t.Helper()
+	if err := listen.Inside(h.pid, do); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// say sends a packet until an answer comes: it is UDP.
+func say(t *testing.T, c net.Conn) string {
+	t.Helper()
+	buf := make([]byte, 64)
+	for range 20 {
+		if _, err := c.Write([]byte("?")); err != nil {
+			continue
+		}
+		_ = c.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+		if n, err := c.Read(buf); err == nil {
+			return string(buf[:n])
+		}
+	}
+	return "nothing"
 }

@@ -74,6 +74,7 @@ CREATE TABLE routes (
 	release  INTEGER NOT NULL,
 	replicas TEXT    NOT NULL,
 	ports    TEXT    NOT NULL,
+	held     INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (project, service)
 ) STRICT, WITHOUT ROWID;
 
