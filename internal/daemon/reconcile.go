@@ -138,10 +138,13 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	if err != nil {
 		return err
 	}
-	if sameTable(now, t) {
-		return nil
+	if !sameTable(now, t) {
+		if err := r.serve(ctx, t); err != nil {
+			return err
+		}
 	}
-	return r.serve(ctx, t)
+	r.forward(ctx, routes)
+	return nil
 }
 
 func sameTable(a, b steady.Table) bool {

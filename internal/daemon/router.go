@@ -36,6 +36,7 @@ type router struct {
 
 	mu    sync.Mutex
 	held  map[string]steady.Holder  // by ref: those whose listener the proxy has
+	flows map[string]string         // by ref: where UDP goes, as last set
 	known map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away  map[string]bool           // routed replicas that died and are not ready again
 }
@@ -44,7 +45,7 @@ func newRouter(st *store.Store, eng interface {
 	containers
 	holders
 }, k *keeper, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, known: map[string]steady.Replica{}, away: map[string]bool{}}
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, known: map[string]steady.Replica{}, away: map[string]bool{}}
 }
 
 // Free implements rollout.Router.
@@ -106,6 +107,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.serve(ctx, table); err != nil {
 		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
 	}
+	r.forward(ctx, merge(before, routes))
 	return nil
 }
 

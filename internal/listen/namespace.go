@@ -2,61 +2,56 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"os"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// Within listens on port, v4 and v6, in the network namespace of process pid.
-// The error is EADDRINUSE's where somebody listens there already, and
-// os.ErrNotExist's where the process has gone.
-func Within(ctx context.Context, pid int, port uint16) (*net.TCPListener, error) {
-	var ln net.Listener
-	err := within(pid, func() error {
-		var lc net.ListenConfig
-		var err error
-		addr := ":" + strconv.Itoa(int(port))
-		if ln, err = lc.Listen(ctx, "tcp", addr); errors.Is(err, unix.EAFNOSUPPORT) {
-			ln, err = lc.Listen(ctx, "tcp4", addr)
-		}
+// inNamespace runs do on a thread in the network namespace of process pid. What do
+// opens stays in that namespace. The thread is thrown away after, so nothing else
+// of this process ever runs there; see setns(2), which CAP_SYS_ADMIN allows.
+//
+// do must not use package net: net asks once for all which families and which
+// backlog there are, and would remember the answers of a namespace that is not ours.
+func inNamespace(ctx context.Context, pid int, do func() error) error {
+	if err := ctx.Err(); err != nil {
 		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listen in the network of process %d: %w", pid, err)
 	}
-	return ln.(*net.TCPListener), nil
-}
-
-// within runs do in the network namespace of process pid, on a thread that is
-// thrown away afterwards: it is never unlocked, so the runtime ends it. All but
-// the main thread, which it only parks, and whose namespace /proc/self shows.
-func within(pid int, do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			done <- within(pid, do) // on another thread, as this one is taken
-			runtime.UnlockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			done <- enter(pid, do) // never unlocked: the thread ends with the goroutine
 			return
 		}
+		// The main thread cannot be thrown away, and /proc/self shows its namespace.
+		// Held here, it is not the one that the next goroutine gets.
+		defer runtime.UnlockOSThread()
+		done <- onAnotherThread(pid, do)
+	}()
+	return <-done
+}
+
+func onAnotherThread(pid int, do func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
 		done <- enter(pid, do)
 	}()
 	return <-done
 }
 
 func enter(pid int, do func() error) error {
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	path := fmt.Sprintf("/proc/%d/ns/net", pid)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	defer ns.Close()
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the network namespace: %w", err)
+	err = unix.Setns(fd, unix.CLONE_NEWNET)
+	unix.Close(fd)
+	if err != nil {
+		return fmt.Errorf("enter %s: %w", path, err)
 	}
 	return do()
 }

@@ -2,56 +2,86 @@ package listen
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// soOriginalDst is SO_ORIGINAL_DST of linux/netfilter_ipv4.h, and
-// IP6T_SO_ORIGINAL_DST of its v6 twin.
-const soOriginalDst = 80
+// originalDst is SO_ORIGINAL_DST of linux/netfilter_ipv4.h and IP6T_SO_ORIGINAL_DST
+// of linux/netfilter_ipv6/ip6_tables.h: the same number at either level.
+const originalDst = 80
 
-// OriginalDst is the address and port that the client of c meant, before a
-// redirect; the local address where there was none.
+// OriginalDst is the address and port that the client of c connected to, before a
+// redirect; c's local address where there was none. A v4 address is never v4-mapped.
 func OriginalDst(c *net.TCPConn) (netip.AddrPort, error) {
-	local := c.LocalAddr().(*net.TCPAddr).AddrPort()
-	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	local, ok := c.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("original destination: no local address: %w", net.ErrClosed)
+	}
+	here := unmapped(local.AddrPort())
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
 	}
-	meant := local
+	var dst netip.AddrPort
+	var asked error
 	err = raw.Control(func(fd uintptr) {
-		if local.Addr().Is4() {
-			meant = original4(int(fd), local)
-			return
+		if here.Addr().Is4() {
+			dst, asked = originalV4(int(fd))
+		} else {
+			dst, asked = originalV6(int(fd))
 		}
-		meant = original6(int(fd), local)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
+	case errors.Is(asked, unix.ENOENT), errors.Is(asked, unix.ENOPROTOOPT): // not tracked, or nothing is in this namespace
+		return here, nil
+	case asked != nil:
+		return netip.AddrPort{}, fmt.Errorf("original destination: %w", asked)
 	}
-	return meant, nil
+	return dst, nil
 }
 
-// original4 reads a sockaddr_in; IPv6Mreq is just a struct long enough for it.
-func original4(fd int, local netip.AddrPort) netip.AddrPort {
-	a, err := unix.GetsockoptIPv6Mreq(fd, unix.IPPROTO_IP, soOriginalDst)
-	if err != nil {
-		return local
-	}
-	b := a.Multiaddr
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[2:4]))
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// original6 reads a sockaddr_in6, with which an ip6_mtuinfo begins.
-func original6(fd int, local netip.AddrPort) netip.AddrPort {
-	a, err := unix.GetsockoptIPv6MTUInfo(fd, unix.IPPROTO_IPV6, soOriginalDst)
-	if err != nil {
-		return local
+// originalV4 also serves v6 sockets whose peer is a v4 one.
+func originalV4(fd int) (netip.AddrPort, error) {
+	var a unix.RawSockaddrInet4
+	if err := ask(fd, unix.SOL_IP, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return netip.AddrPort{}, err
 	}
-	port := a.Addr.Port<<8 | a.Addr.Port>>8 // network order
-	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr.Addr), port)
+	return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), hostOrder(a.Port)), nil
+}
+
+func originalV6(fd int) (netip.AddrPort, error) {
+	var a unix.RawSockaddrInet6
+	if err := ask(fd, unix.SOL_IPV6, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), hostOrder(a.Port)), nil
+}
+
+// ask is getsockopt(2), which x/sys has for no sockaddr.
+func ask(fd, level int, to unsafe.Pointer, size uintptr) error {
+	n := uint32(size)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), originalDst,
+		uintptr(to), uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// hostOrder turns a port as it lies in a sockaddr around.
+func hostOrder(port uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], port)
+	return binary.BigEndian.Uint16(b[:])
 }
