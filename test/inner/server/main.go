@@ -31,13 +31,13 @@ func main() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, cmp.Or(os.Getenv("RELEASE"), "1"), os.Getenv("START_DELAY")); err != nil {
+	if err := run(ctx, log, cmp.Or(os.Getenv("RELEASE"), "1"), os.Getenv("START_DELAY")); err != nil {
 		log.Error("stopped", "err", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, release, delay string) error {
+func run(ctx context.Context, log *slog.Logger, release, delay string) error {
 	if err := pause(ctx, delay); err != nil {
 		return err
 	}
@@ -64,6 +64,7 @@ func run(ctx context.Context, release, delay string) error {
 	}
 	start(func() error { return s.EchoPackets(ctx, p) })
 	start(func() error { return serveHTTP(ctx, release) })
+	log.Info("listening", "release", release)
 	wg.Wait()
 	close(errs)
 	var all error
