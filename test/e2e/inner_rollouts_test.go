@@ -19,7 +19,7 @@ const calledAndQueue = `  queue:
     environment: { RELEASE: "${GESALP_RELEASE:-1}" }
     healthcheck: { test: [CMD, /app, health], interval: 10s }
     x-steady:
-      drain: { streams: 1s }
+      drain: { streams: 500ms }
 `
 
 // TestInner_ThirtyRolloutsOfServicesCalledByNameLoseNothing rolls out a service
@@ -100,7 +100,7 @@ func TestInnerControl_AliasesOnContainersLose(t *testing.T) {
 	}
 	r := c.report()
 	t.Logf("three replacements\n%s", table(r))
-	if r.Lost() == 0 || r.Failed() == 0 {
+	if r.Lost() == 0 {
 		t.Error(control.ErrBlind)
 	}
 }

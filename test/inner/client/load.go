@@ -96,7 +96,7 @@ func (s settings) requests(ctx context.Context) ([]load.Options, error) {
 	at := func(addr string, share float64, mix load.Mix) load.Options {
 		return load.Options{
 			URL: "http://" + addr, Host: s.http, Rate: s.rate * share, Duration: s.span, Timeout: s.timeout,
-			Mix: mix, WebSockets: -1, SSEs: -1, SlowMax: time.Second,
+			Mix: mix, WebSockets: -1, SSEs: -1, SlowMax: 500 * time.Millisecond,
 		}
 	}
 	return []load.Options{
