@@ -21,7 +21,7 @@ being removed it is too late; roll back then.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return s.abort(c.Context(), args, detach) },
 	}
-	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout was told")
+	c.Flags().BoolVarP(&detach, "detach", "d", false, "return at once, without waiting for the undo to end")
 	return c
 }
 

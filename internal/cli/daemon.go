@@ -12,7 +12,8 @@ func (s *session) daemonCommand() *cobra.Command {
 		Long: `Run the daemon, which talks to the Docker Engine, carries out rollouts and serves
 the other commands on a unix socket. It starts a proxy where none answers, and
 leaves it serving when it stops. An unfinished rollout is taken up again.
-DOCKER_HOST names another Engine.`,
+DOCKER_HOST names another Engine; --socket or STEADY_SOCKET moves its own socket,
+which is steady.sock in --run-dir otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.absolute(); err != nil {

@@ -36,14 +36,14 @@ shifts back. Interrupting this command does not stop the rollout.`,
 		RunE:              func(c *cobra.Command, args []string) error { return s.deploy(c.Context(), f, args) },
 	}
 	fs := c.Flags()
-	fs.BoolVar(&f.build, "build", false, "build images also where they are there")
-	fs.BoolVar(&f.pull, "pull", false, "pull images also where they are there")
+	fs.BoolVar(&f.build, "build", false, "build images even where they exist")
+	fs.BoolVar(&f.pull, "pull", false, "pull images even where they exist")
 	fs.BoolVar(&f.noDeps, "no-deps", false, "leave dependencies alone, running or not")
-	fs.BoolVar(&f.force, "force", false, "replace also what is unchanged")
+	fs.BoolVar(&f.force, "force", false, "replace even what is unchanged")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan and do nothing")
-	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap")
+	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap; without a terminal nothing is asked")
 	fs.BoolVarP(&f.detach, "detach", "d", false, "return once the rollout is accepted")
-	fs.DurationVar(&f.waitLock, "wait-lock", 0, "how long to wait for another rollout to end, as a `duration`")
+	fs.DurationVar(&f.waitLock, "wait-lock", 0, "`duration` to wait for another rollout to end, such as 5m")
 	return c
 }
 

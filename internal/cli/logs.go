@@ -33,7 +33,7 @@ func (s *session) logsCommand() *cobra.Command {
 	fs.IntVar(&f.release, "release", 0, "of one `release` only")
 	fs.BoolVarP(&f.timestamps, "timestamps", "t", false, "show when each line was written")
 	fs.BoolVar(&f.noPrefix, "no-log-prefix", false, "leave out the container's name")
-	fs.Var(&s.shared.files, "file", "Compose `file`; here without its shorthand, which is --follow's")
+	fs.Var(&s.shared.files, "file", "Compose `file`; -f is --follow here")
 	return c
 }
 

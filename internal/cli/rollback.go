@@ -19,8 +19,9 @@ func (s *session) rollbackCommand() *cobra.Command {
 		Use:   "rollback [SERVICE...]",
 		Short: "Go back to an older release: files, environment and image together",
 		Long: `Go back to an older release: what its Compose files said, its environment and its
-image, all as they were. Without a service the last rollout is taken back. It is
-a rollout like any other, and loses nothing either.`,
+image, all as they were. Without a service, all services that serve the newest
+release go back to what each served before it. It is a rollout like any other, and
+can be rolled back itself with --to.`,
 		Example: `  steady rollback
   steady rollback api --to 41`,
 		ValidArgsFunction: s.completeServices,
@@ -40,6 +41,6 @@ a rollout like any other, and loses nothing either.`,
 	}
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
-	c.Flags().DurationVar(&waitLock, "wait-lock", 0, "how long to wait for another rollout to end, as a `duration`")
+	c.Flags().DurationVar(&waitLock, "wait-lock", 0, "`duration` to wait for another rollout to end, such as 5m")
 	return c
 }
