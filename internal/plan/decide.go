@@ -70,12 +70,23 @@ func (b *builder) settle(m *move) {
 		m.keep("same files, same environment, same image")
 		return
 	}
+	if dead > 0 && dead == m.Replicas && m.displaced() {
+		b.strategy(m)
+		m.Notice = notice(m)
+		return
+	}
 	m.Strategy = steady.StrategyScale
 	m.Cause = fmt.Sprintf("same release, %d of %d replicas are there", m.Replicas-dead, m.Replicas)
 	if len(m.old) > 0 {
 		m.Cause += fmt.Sprintf(", %d too many", len(m.old))
 	}
 	m.Notice = notice(m)
+}
+
+// displaced says whether something else than the target runs in its place, as
+// after a docker compose up: then the two must be exchanged like two releases.
+func (m *move) displaced() bool {
+	return slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && r.Release != m.To })
 }
 
 func (b *builder) strategy(m *move) {
