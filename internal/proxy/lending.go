@@ -156,11 +156,11 @@ func (p *Proxy) copies() ([]listen.Handle, error) {
 		if k.holder == "" {
 			l.Port = d.port()
 		}
-		f, err := d.ln.File()
+		h, err := listen.Lend(listenerName(l), d.ln.TCPListener)
 		if err != nil {
-			return out, fmt.Errorf("copy %s: %w", listenerName(l), err)
+			return out, err
 		}
-		out = append(out, listen.Handle{Name: listenerName(l), File: f})
+		out = append(out, h)
 	}
 	return out, nil
 }
