@@ -18,6 +18,9 @@ const patience = 2 * time.Second
 func lookup(ctx context.Context, names []string) map[string]inner.Found {
 	out := map[string]inner.Found{}
 	for _, name := range names {
+		// The Engine asks the host's resolvers for a name it does not know.
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		var f inner.Found
 		addrs, err := net.DefaultResolver.LookupHost(ctx, name)
 		f.Addrs = addrs
