@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -73,10 +74,12 @@ func TestProgram_ExitsWhenToldTo(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// A signal that came before it has blocked them would end it by default.
-		for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT, sig} {
-			blocked(t, cmd.Process.Pid)
-			if err := cmd.Process.Signal(s); err != nil {
+		for _, step := range []struct {
+			state byte
+			then  os.Signal
+		}{{'S', syscall.SIGSTOP}, {'T', syscall.SIGCONT}, {'S', sig}} {
+			until(t, cmd.Process.Pid, step.state)
+			if err := cmd.Process.Signal(step.then); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -86,20 +89,19 @@ func TestProgram_ExitsWhenToldTo(t *testing.T) {
 	}
 }
 
-// blocked waits until a process has blocked SIGINT and SIGTERM.
-func blocked(t *testing.T, pid int) {
+// until waits until a process is in a state: S where it waits for its signal.
+func until(t *testing.T, pid int, state byte) {
 	t.Helper()
-	status := filepath.Join("/proc", strconv.Itoa(pid), "status")
-	for {
-		b, err := os.ReadFile(status)
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); runtime.Gosched() {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(b, []byte("SigBlk:\t0000000000004002")) {
+		if _, after, _ := bytes.Cut(b, []byte(") ")); len(after) > 0 && after[0] == state {
 			return
 		}
-		runtime.Gosched()
 	}
+	t.Fatalf("process %d did not come to state %c", pid, state)
 }
 
 func TestProgram_OtherArchitecturesAreUnsupported(t *testing.T) {
