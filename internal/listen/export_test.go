@@ -1,4 +1,4 @@
 package listen
 
-// Inside is within, for tests that open sockets of their own in a namespace.
-var Inside = within
+// Inside is inNamespace, for tests that open sockets of their own in a namespace.
+var Inside = inNamespace

@@ -25,7 +25,7 @@ const (
 // the port; Redirect must have been called. Flows to what is not listed any more
 // are forgotten, so that their next packet goes to one that is.
 func Forward(ctx context.Context, pid int, to map[netip.Addr][]netip.Addr) error {
-	err := within(pid, func() error {
+	err := inNamespace(ctx, pid, func() error {
 		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 			return fmt.Errorf("forward packets: %w", err)
 		}

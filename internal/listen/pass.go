@@ -98,7 +98,7 @@ func readFull(c *net.UnixConn, b []byte, fds *[]int) error {
 			return err
 		}
 		switch {
-		case err == io.EOF || err == nil && n == 0:
+		case errors.Is(err, io.EOF) || err == nil && n == 0:
 			if got > 0 {
 				return io.ErrUnexpectedEOF
 			}

@@ -19,7 +19,7 @@ import (
 // It runs iptables-restore, which the Docker Engine needs too, from a thread in
 // that namespace.
 func Redirect(ctx context.Context, pid int, port uint16) error {
-	err := within(pid, func() error {
+	err := inNamespace(ctx, pid, func() error {
 		seats, err := seats()
 		if err != nil {
 			return err

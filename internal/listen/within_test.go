@@ -345,7 +345,7 @@ func dialFrom(t *testing.T, h host, addr string) net.Conn {
 // inside opens a socket in the host's namespace, as the package itself does.
 func inside(t *testing.T, h host, do func() error) {
 	t.Helper()
-	if err := listen.Inside(h.pid, do); err != nil {
+	if err := listen.Inside(t.Context(), h.pid, do); err != nil {
 		t.Fatal(err)
 	}
 }
