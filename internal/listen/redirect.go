@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+
+	"github.com/vishvananda/netlink"
 )
 
 // Redirect brings every TCP port of the network namespace of process pid to
@@ -45,25 +47,26 @@ type seat struct {
 }
 
 // seats lists the addresses of this thread's namespace, loopback and link-local
-// ones left out.
+// ones left out. It does not ask net, which would remember another namespace's
+// interfaces as ours.
 func seats() ([]seat, error) {
-	devices, err := net.Interfaces()
+	links, err := netlink.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	var out []seat
-	for _, d := range devices {
-		if d.Flags&net.FlagLoopback != 0 {
+	for _, l := range links {
+		if l.Attrs().Flags&net.FlagLoopback != 0 {
 			continue
 		}
-		addrs, err := d.Addrs()
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
 		if err != nil {
-			return nil, fmt.Errorf("list addresses of %s: %w", d.Name, err)
+			return nil, fmt.Errorf("list addresses of %s: %w", l.Attrs().Name, err)
 		}
 		for _, a := range addrs {
-			p, err := netip.ParsePrefix(a.String())
-			if err == nil && !p.Addr().IsLinkLocalUnicast() {
-				out = append(out, seat{d.Name, p.Addr()})
+			addr, ok := netip.AddrFromSlice(a.IP)
+			if addr = addr.Unmap(); ok && !addr.IsLinkLocalUnicast() {
+				out = append(out, seat{l.Attrs().Name, addr})
 			}
 		}
 	}
@@ -80,19 +83,25 @@ func of(seats []seat, family func(netip.Addr) bool) []seat {
 	return out
 }
 
+// neighbours are where v6 hosts find each other's link addresses (RFC 4861).
+var neighbours = []string{"fe80::/10", "ff00::/8"}
+
 // rules are the input of iptables-restore: the tables they name are replaced
-// whole. The filter comes before the redirect, as mangle comes before nat.
+// whole. The filter comes before the redirect, as mangle comes before nat. It
+// drops whatever it does not name, so also what should be passed on, as the
+// namespace is no router, and what comes by an interface that is not known yet.
 func rules(all []seat, port uint16, family func(netip.Addr) bool) string {
 	var mangle, nat strings.Builder
-	devices := map[string]bool{}
 	for _, s := range of(all, family) {
 		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -d %s -j ACCEPT\n", s.device, s.addr)
 		fmt.Fprintf(&nat, "-A PREROUTING -p tcp -i %s -d %s -j REDIRECT --to-ports %d\n", s.device, s.addr, port)
-		devices[s.device] = true
 	}
-	for d := range devices {
-		fmt.Fprintf(&mangle, "-A PREROUTING -i %s -j DROP\n", d) // also what it should pass on: it is no router
+	if family(netip.IPv6Unspecified()) {
+		for _, n := range neighbours {
+			fmt.Fprintf(&mangle, "-A PREROUTING -p icmpv6 -d %s -j ACCEPT\n", n)
+		}
 	}
+	mangle.WriteString("-A PREROUTING ! -i lo -j DROP\n")
 	return "*mangle\n-F PREROUTING\n" + mangle.String() + "COMMIT\n" +
 		"*nat\n:" + udpChain + " - [0:0]\n-F PREROUTING\n" + nat.String() + "-A PREROUTING -p udp -j " + udpChain + "\nCOMMIT\n"
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gesalpai.ch/steady/internal/listen"
 )
 
@@ -364,4 +366,139 @@ func say(t *testing.T, c net.Conn) string {
 		}
 	}
 	return "nothing"
+}
+
+// bridge wires hosts to one network, 10.78.0.<n>, n from 1.
+func bridge(t *testing.T, hosts ...host) {
+	t.Helper()
+	hub := newHost(t, "hub")
+	run(t, "ip", "-n", hub.name, "link", "add", "br0", "type", "bridge")
+	run(t, "ip", "-n", hub.name, "link", "set", "br0", "up")
+	for i, h := range hosts {
+		port := fmt.Sprintf("p%d", i)
+		run(t, "ip", "-n", hub.name, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.name)
+		run(t, "ip", "-n", hub.name, "link", "set", port, "master", "br0", "up")
+		run(t, "ip", "-n", h.name, "addr", "add", fmt.Sprintf("10.78.0.%d/24", i+1), "dev", "eth0")
+		run(t, "ip", "-n", h.name, "link", "set", "eth0", "up")
+	}
+}
+
+// TestForward_OnOneNetwork: client, holder and replicas are neighbours, as in a
+// Compose project, and the client spoke before anybody was listed.
+func TestForward_OnOneNetwork(t *testing.T) {
+	client, holder, one, two := newHost(t, "cl"), newHost(t, "ho"), newHost(t, "on"), newHost(t, "tw")
+	bridge(t, client, holder, one, two)
+	if err := listen.Redirect(t.Context(), holder.pid, 15001); err != nil {
+		t.Fatal(err)
+	}
+	answer(t, one, "one")
+	answer(t, two, "two")
+	own := netip.MustParseAddr("10.78.0.2")
+	c := dialFrom(t, client, "10.78.0.2:5353")
+	if err := listen.Forward(t.Context(), holder.pid, map[netip.Addr][]netip.Addr{own: nil}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("?")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ replica, want string }{{"10.78.0.3", "one"}, {"10.78.0.4", "two"}, {"10.78.0.3", "one"}} {
+		to := map[netip.Addr][]netip.Addr{own: {netip.MustParseAddr(tt.replica)}}
+		if err := listen.Forward(t.Context(), holder.pid, to); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if got := say(t, c); got != tt.want {
+				t.Errorf("to %s: %q answered, want %q", tt.replica, got, tt.want)
+			}
+		}
+	}
+	out, err := exec.Command("ip", "-n", client.name, "route", "show", "cache").Output()
+	if err != nil || strings.Contains(string(out), "redirected") {
+		t.Errorf("the client was told of another way: %v %s", err, out)
+	}
+}
+
+// echoMeant says to each client of ln which address it meant.
+func echoMeant(t *testing.T, ln *net.TCPListener) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.AcceptTCP()
+			if err != nil {
+				return
+			}
+			meant, err := listen.OriginalDst(c)
+			fmt.Fprintln(c, meant, err)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+}
+
+func TestRedirect_V6FindsItsNeighbourAndKeepsThePort(t *testing.T) {
+	holder, client := newHost(t, "ho"), newHost(t, "cl")
+	wire(t, 1, client, holder)
+	run(t, "ip", "-n", client.name, "addr", "add", "fd77::1/64", "dev", "va1", "nodad")
+	run(t, "ip", "-n", holder.name, "addr", "add", "fd77::2/64", "dev", "vb1", "nodad")
+	ln, err := listen.Within(t.Context(), holder.pid, 15001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	echoMeant(t, ln)
+	if err := listen.Redirect(t.Context(), holder.pid, 15001); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(client, "[fd77::2]:6379"); got != "[fd77::2]:6379 <nil>" {
+		t.Errorf("v6: %q", got)
+	}
+	if got := ask(client, "10.77.1.2:6379"); got != "10.77.1.2:6379 <nil>" {
+		t.Errorf("v4: %q", got)
+	}
+}
+
+func TestRedirect_InterfaceNotYetKnownIsNoWayIn(t *testing.T) {
+	holder, client := newHost(t, "ho"), newHost(t, "cl")
+	ln, err := listen.Within(t.Context(), holder.pid, 15001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	echoMeant(t, ln)
+	if err := listen.Redirect(t.Context(), holder.pid, 15001); err != nil {
+		t.Fatal(err)
+	}
+	wire(t, 1, client, holder)
+	if got := ask(client, "10.77.1.2:15001"); got != "nothing" {
+		t.Errorf("before it is known: %q", got)
+	}
+}
+
+// TestLend_ChildLeavesTheSocketNonBlocking: a descriptor made blocking in a child
+// is so for the parent too, whose accept would then hold a thread.
+func TestLend_ChildLeavesTheSocketNonBlocking(t *testing.T) {
+	ln, err := listen.TCP(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	h, err := listen.Lend("a", ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.File.Close()
+	cmd := exec.Command("true")
+	listen.Bequeath(cmd, []listen.Handle{h})
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("flags %#x, %v", flags, err)
+		}
+	})
 }
