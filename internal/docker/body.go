@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,9 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 	held, _ := spec.Held()
 	var static []string
 	for i, n := range spec.Networks {
+		if held && slices.Contains(n.Aliases, b.Hostname) { // the Engine gives hostnames to the network, and nothing stops it
+			e.log.Warn("replicas are found before they are ready: their hostname is a name of the service", "service", spec.Ref(), "network", n.Name)
+		}
 		j, movable, known, err := e.join(ctx, spec, n)
 		if err != nil {
 			return err
