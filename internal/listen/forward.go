@@ -2,13 +2,11 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,7 +26,7 @@ const (
 // are forgotten, so that their next packet goes to one that is.
 func Forward(ctx context.Context, pid int, to map[netip.Addr][]netip.Addr) error {
 	err := inNamespace(ctx, pid, func() error {
-		if err := pass(); err != nil {
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
 			return fmt.Errorf("forward packets: %w", err)
 		}
 		if err := restore(ctx, "iptables-restore", flows(to)); err != nil {
@@ -43,22 +41,6 @@ func Forward(ctx context.Context, pid int, to map[netip.Addr][]netip.Addr) error
 		return fmt.Errorf("forward in the network of process %d: %w", pid, err)
 	}
 	return nil
-}
-
-// pass lets this thread's namespace pass packets on, and not tell clients of a
-// shorter way: client and replica are on the same network, and a client that heeds
-// an ICMP redirect would go to the replica with packets for the holder.
-func pass() error {
-	conf, err := filepath.Glob("/proc/sys/net/ipv4/conf/*/send_redirects")
-	if err != nil {
-		return err
-	}
-	for _, path := range conf {
-		if err := os.WriteFile(path, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
 }
 
 // flows spreads new flows evenly: of n replicas the first takes one of n, the
