@@ -141,6 +141,14 @@ func TestHold_StartsAloneAndTheSameAddressesAreThere(t *testing.T) {
 	if d := cmp.Diff(one.Addresses, two.Addresses); d != "" {
 		t.Errorf("addresses (-before +after):\n%s", d)
 	}
+	if err := b.Stop(t.Context(), one.Name); err != nil {
+		t.Fatal(err)
+	}
+	rel.Number++
+	b.started(t, rel) // the Engine gives it the lowest address that is free
+	if d := cmp.Diff(one.Addresses, b.hold(t, rel.Spec).Addresses); d != "" {
+		t.Errorf("addresses once another has started first (-before +after):\n%s", d)
+	}
 	all, err := b.Holders(t.Context(), "")
 	if err != nil || !slices.ContainsFunc(all, func(h steady.Holder) bool { return h.ID == one.ID }) {
 		t.Errorf("holders of all projects: %v, %v", all, err)
