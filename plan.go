@@ -25,6 +25,8 @@ const (
 	StepBuild   = "build"   // context → image
 	StepPrepare = "prepare" // networks and volumes exist
 	StepCreate  = "create"  // create or adopt one replica: no host ports, no alias
+	StepHolder  = "holder"  // the service's holder is there and owns its names
+	StepForget  = "forget"  // the holder of a service that has gone is removed
 	StepStart   = "start"
 	StepProbe   = "probe" // ready, or the rollout fails
 	StepWait    = "wait"  // a job must exit 0
@@ -78,6 +80,7 @@ type ServicePlan struct {
 	Replicas int           `json:"replicas"`
 	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
 	Gap      time.Duration `json:"gap,omitempty"`
+	Direct   string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
 }
 
 // Step is one thing to do. What it needs must be done first; steps that do not

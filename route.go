@@ -10,6 +10,7 @@ type Route struct {
 	Release  int      `json:"release"`            // the serving release
 	Replicas []string `json:"replicas,omitempty"` // container names; empty: nobody (503)
 	Ports    []Port   `json:"ports,omitempty"`    // published ports; empty for workers
+	Held     bool     `json:"held,omitempty"`     // its names belong to a holder: calls from within the project come through it
 	Gone     bool     `json:"gone,omitempty"`     // the service leaves: listeners close
 }
 
@@ -26,7 +27,18 @@ type Listener struct {
 	Port     uint16 `json:"port"`
 	Protocol string `json:"protocol"` // Auto, HTTP or TCP
 	Pool     string `json:"pool"`     // name of a pool in the same table
+
+	// Holder, "shop/api", makes it the listener in that holder's network
+	// namespace, lent to the proxy by name (HolderListener) beforehand; Host, Port
+	// and Pool are empty then, and every TCP port comes to it. Arrivals says which
+	// pool serves what came to which of the holder's addresses: nothing crosses
+	// from one network to another.
+	Holder   string            `json:"holder,omitempty"`
+	Arrivals map[string]string `json:"arrivals,omitempty"` // address → pool
 }
+
+// HolderListener is the name under which a holder's listener is lent.
+func HolderListener(ref string) string { return "holder:" + ref }
 
 // Addr is the listener's address as net.Listen takes it.
 func (l Listener) Addr() string {
@@ -42,7 +54,7 @@ func (l Listener) Addr() string {
 
 // Pool is the upstreams of one port of one service.
 type Pool struct {
-	Name      string     `json:"name"` // "shop/api:8000", see PoolName
+	Name      string     `json:"name"` // "shop/api:8000", see PoolName, or "shop/api@net", see InnerPoolName
 	Upstreams []Upstream `json:"upstreams"`
 }
 
@@ -51,10 +63,16 @@ func PoolName(project, service string, target uint16) string {
 	return fmt.Sprintf("%s/%s:%d", project, service, target)
 }
 
+// InnerPoolName names the pool that serves calls to a service within one network.
+// Its upstreams' Addr has no port: the port is the one the client meant.
+func InnerPoolName(project, service, network string) string {
+	return fmt.Sprintf("%s/%s@%s", project, service, network)
+}
+
 // Upstream is one address of one replica.
 type Upstream struct {
 	ID      string `json:"id"`   // container ID; one transport each, as addresses are reused
 	Name    string `json:"name"` // container name, for people
-	Addr    string `json:"addr"` // "10.0.0.3:8000"
+	Addr    string `json:"addr"` // "10.0.0.3:8000"; in an inner pool "10.0.0.3"
 	Release int    `json:"release"`
 }

@@ -36,7 +36,8 @@ type Spec struct {
 	Restart       string        `json:"restart,omitempty"`        // restart policy: no, always, on-failure[:n], unless-stopped
 	StopGrace     time.Duration `json:"stop_grace"`               // between SIGTERM and SIGKILL
 	Ports         []Port        `json:"ports,omitempty"`
-	State         []string      `json:"state,omitempty"` // read-write named volumes, "volume", and binds, "/host/path"
+	Internal      string        `json:"internal,omitempty"` // InternalOff: the service's names are on its replicas, not on a holder
+	State         []string      `json:"state,omitempty"`    // read-write named volumes, "volume", and binds, "/host/path"
 	DependsOn     []Dependency  `json:"depends_on,omitempty"`
 	Job           bool          `json:"job,omitempty"` // another service waits for it with service_completed_successfully
 
@@ -89,6 +90,20 @@ type Network struct {
 	Endpoint json.RawMessage `json:"endpoint,omitempty"` // EndpointSettings as Compose would send it, aliases included
 	Aliases  []string        `json:"aliases,omitempty"`  // names the service must have there: its own, declared ones, container_name
 }
+
+// driver is the network's driver as the file has it; empty for the Engine's own
+// choice, and for an external network.
+func (n Network) driver() string {
+	var c struct{ Driver string }
+	if json.Unmarshal(n.Create, &c) != nil {
+		return ""
+	}
+	return c.Driver
+}
+
+// InternalOff in Spec.Internal puts the service's names on its replicas, as plain
+// Compose does, once they are ready.
+const InternalOff = "off"
 
 // Volume is one named volume the service mounts.
 type Volume struct {

@@ -56,6 +56,9 @@ func planText(p steady.Plan, y style) string {
 	for _, v := range p.Services {
 		fmt.Fprintf(&b, "%s\n", y.bold(planHead(p.Project, v)))
 		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(v.Notice))
+		if v.Direct != "" && v.Strategy != steady.StrategyKeep {
+			fmt.Fprintf(&b, "  direct  calls by its name go to its replicas, not through steady: %s\n", v.Direct)
+		}
 	}
 	if !p.Changes() {
 		b.WriteString("unchanged: nothing to do\n")

@@ -29,8 +29,13 @@ func (s *session) runDaemon(ctx context.Context, f serviceFlags, socketGiven boo
 }
 
 func (s *session) runProxy(ctx context.Context, f serviceFlags) error {
+	inherited, err := proxy.Inherited(os.Environ())
+	if err != nil {
+		return err
+	}
 	p, err := proxy.New(proxy.Options{
-		Socket: daemon.ProxySocket(f.runDir), TableFile: daemon.TableFile(f.stateDir), Log: f.logger(s.err),
+		Inherited: inherited,
+		Socket:    daemon.ProxySocket(f.runDir), TableFile: daemon.TableFile(f.stateDir), Log: f.logger(s.err),
 	})
 	if err != nil {
 		return err

@@ -114,6 +114,18 @@ func choice(allowed ...string) func(any) (any, error) {
 	}
 }
 
+// held reads whether a holder has the service's names: empty, or InternalOff. To YAML
+// on and off may be booleans.
+func held(v any) (any, error) {
+	switch v {
+	case "auto", "on", true:
+		return "", nil
+	case steady.InternalOff, false:
+		return steady.InternalOff, nil
+	}
+	return nil, fmt.Errorf("%v is none of auto, on, off", v)
+}
+
 func duration(v any) (any, error) {
 	s := fmt.Sprint(v)
 	if s == "forever" {

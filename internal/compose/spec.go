@@ -66,6 +66,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Restart:       restartOf(body.HostConfig.RestartPolicy),
 		StopGrace:     graceOf(s),
 		Ports:         ports,
+		Internal:      setting(own, "internal", ""),
 		State:         stateOf(model, s),
 		DependsOn:     dependenciesOf(s),
 		Job:           isJob(model, s.Name),

@@ -45,6 +45,8 @@ func Keys() []Key {
 			Doc: "What the published ports carry. Overrides app_protocol."},
 		{Name: "ports.{target}.protocol", Type: "auto | http | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
 			Doc: "What one published port carries, by its port in the container, which YAML wants in quotes."},
+		{Name: "internal", Type: "auto | on | off", Default: steady.Auto, parse: held,
+			Doc: "Whether calls to the service from within its networks come through steady, so that a rollout loses none of them. Off gives its names to the replicas, as plain Compose does, once they are ready. auto and on are the same."},
 		{Name: "drain.requests", Type: "duration", Default: steady.DefaultDrainRequests.String(), parse: duration,
 			Doc: "How long requests in flight may take to end before the old replica is stopped."},
 		{Name: "drain.streams", Type: "duration", Default: steady.DefaultDrainStreams.String(), parse: duration,

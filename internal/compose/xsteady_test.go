@@ -24,6 +24,7 @@ func TestXSteady_RefusesAKeyItDoesNotKnow(t *testing.T) {
 		"no duration":            {"x-steady: {monitor: soon}\n" + one, "x-steady.monitor: soon is no duration", "watch window"},
 		"negative duration":      {"x-steady: {monitor: -1s}\n" + one, "x-steady.monitor: -1s is no duration", "watch window"},
 		"no choice":              {"x-steady: {strategy: blue}\n" + one, "blue is none of start-first, stop-first", ""},
+		"no such internal":       {"x-steady: {internal: sometimes}\n" + one, "sometimes is none of auto, on, off", ""},
 		"twice":                  {"x-steady: {strategy: stop-first, order: stop-first}\n" + one, "x-steady.order: strategy is set too", ""},
 		"no port":                {"services: {web: {image: x, x-steady: {probe: {port: 70000}}}}", "70000 is no port", ""},
 		"no path":                {"services: {web: {image: x, x-steady: {probe: {path: health}}}}", "health is no path", ""},
@@ -74,6 +75,25 @@ services:
 		if s.Update.Order != want.order || s.Update.Monitor != want.monitor || s.Ports[0].Protocol != want.protocol || s.Drain.Streams != want.stream {
 			t.Errorf("%s: %s, %v, %s, %v; want %+v", s.Service, s.Update.Order, s.Update.Monitor, s.Ports[0].Protocol, s.Drain.Streams, want)
 		}
+	}
+}
+
+func TestXSteady_InternalOffTakesTheHolderAway(t *testing.T) {
+	p := loadText(t, `
+x-steady: {internal: off}
+services:
+  a: {image: x}
+  b: {image: x, x-steady: {internal: on}}
+  c: {image: x, x-steady: {internal: "auto"}}
+  d: {image: x, x-steady: {internal: false}}
+`)
+	for i, want := range []bool{false, true, true, false} {
+		if s := p.Specs[i]; (s.Internal == "") != want || s.Internal != "" && s.Internal != steady.InternalOff {
+			t.Errorf("%s: internal is %q", s.Service, s.Internal)
+		}
+	}
+	if s := loadText(t, "services: {web: {image: x}}").Specs[0]; s.Internal != "" {
+		t.Errorf("without a word internal is %q", s.Internal)
 	}
 }
 

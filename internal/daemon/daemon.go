@@ -80,11 +80,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	stops.push("engine client", func(context.Context) error { return eng.Close() })
 
-	front := &proxies{client: proxy.NewClient(ProxySocket(o.RunDir)), command: o.ProxyCommand, stderr: o.Stderr, log: o.Log}
+	keep := &keeper{proxy: proxy.NewClient(ProxySocket(o.RunDir))}
+	stops.push("kept listeners", func(context.Context) error { keep.close(); return nil })
+	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, log: o.Log}
 	if err := front.ensure(ctx); err != nil {
 		return err
 	}
-	rt := newRouter(st, eng, front.client, o.Log)
+	if err := keep.refresh(ctx); err != nil {
+		return err
+	}
+	rt := newRouter(st, eng, keep, o.Log)
 	pr := probe.New(eng, nil)
 	ro := rollout.New(eng, rt, pr, st, o.Log)
 	ro.Crash = crashAt(o.CrashAt)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 	"gesalpai.ch/steady/internal/proxy"
 )
 
@@ -24,6 +25,7 @@ const (
 // outlives the daemon: when the daemon dies, nobody outside notices.
 type proxies struct {
 	client  *proxy.Client
+	keeper  *keeper
 	command []string
 	stderr  io.Writer // a file, where the proxy can write when the daemon is gone
 	log     *slog.Logger
@@ -98,6 +100,7 @@ func (p *proxies) spawn() (<-chan error, error) {
 	cmd := exec.Command(p.command[0], p.command[1:]...)
 	cmd.Stderr = p.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	listen.Bequeath(cmd, p.keeper.handles())
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

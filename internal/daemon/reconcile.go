@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -103,6 +104,9 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 			}
 		}
 	}
+	if err := r.lendAll(ctx, routes); err != nil { // a holder that is away keeps none of the others from being served
+		r.log.Warn("listeners of holders", "err", err)
+	}
 	return back, r.serveIfNew(ctx, routes)
 }
 
@@ -134,17 +138,24 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 		return err
 	}
 	t := r.table(routes)
-	if sameTable(now, t) {
-		return nil
+	if !sameTable(now, t) {
+		if t.Version, err = r.store.NextTable(ctx); err != nil {
+			return err
+		}
+		if err := r.serve(ctx, t); err != nil {
+			return err
+		}
 	}
-	if t.Version, err = r.store.NextTable(ctx); err != nil {
-		return err
-	}
-	return r.proxy.Serve(ctx, t)
+	r.forward(ctx, routes)
+	return nil
 }
 
 func sameTable(a, b steady.Table) bool {
-	return slices.Equal(a.Listeners, b.Listeners) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
+	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
 		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
 	})
+}
+
+func sameListener(a, b steady.Listener) bool {
+	return a.Addr() == b.Addr() && a.Protocol == b.Protocol && a.Pool == b.Pool && a.Holder == b.Holder && maps.Equal(a.Arrivals, b.Arrivals)
 }

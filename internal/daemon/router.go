@@ -27,18 +27,25 @@ type containers interface {
 // router turns routes, which are decisions about replicas, into the proxy's
 // table, which is addresses. It implements rollout.Router.
 type router struct {
-	store  *store.Store
-	engine containers
-	proxy  *proxy.Client
-	log    *slog.Logger
+	store   *store.Store
+	engine  containers
+	holders holders
+	proxy   *proxy.Client
+	keeper  *keeper
+	log     *slog.Logger
 
 	mu    sync.Mutex
+	held  map[string]steady.Holder  // by ref: those whose listener the proxy has
+	flows map[string]string         // by ref: where UDP goes, as last set
 	known map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away  map[string]bool           // routed replicas that died and are not ready again
 }
 
-func newRouter(st *store.Store, eng containers, p *proxy.Client, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, proxy: p, log: log, known: map[string]steady.Replica{}, away: map[string]bool{}}
+func newRouter(st *store.Store, eng interface {
+	containers
+	holders
+}, k *keeper, log *slog.Logger) *router {
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, known: map[string]steady.Replica{}, away: map[string]bool{}}
 }
 
 // Free implements rollout.Router.
@@ -57,7 +64,7 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 		}
 	}
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
-	return r.proxy.Free(ctx, slices.CompactFunc(ls, func(a, b steady.Listener) bool { return a == b }))
+	return r.proxy.Free(ctx, slices.CompactFunc(ls, sameListener))
 }
 
 // foreign is steady.ErrPortTaken where another project publishes the port through
@@ -112,6 +119,9 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.learn(ctx, after); err != nil {
 		return err
 	}
+	if err := r.lendAll(ctx, slices.DeleteFunc(slices.Clone(routes), func(t steady.Route) bool { return t.Gone })); err != nil {
+		return err
+	}
 	if sameRoutes(before, after) {
 		return r.serveIfNew(ctx, after)
 	}
@@ -125,6 +135,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.serve(ctx, table); err != nil {
 		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
 	}
+	r.forward(ctx, after)
 	return nil
 }
 
@@ -150,7 +161,7 @@ func (r *router) look(ctx context.Context, route steady.Route) error {
 		r.known[name] = c
 		delete(r.away, name)
 	}
-	if there == 0 && len(route.Ports) > 0 {
+	if there == 0 && (len(route.Ports) > 0 || route.Held) {
 		return missing
 	}
 	return nil
@@ -182,7 +193,7 @@ func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
-			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release &&
+			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held &&
 				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports)
 		})
 	})
@@ -197,11 +208,22 @@ const bindFor = 2 * time.Second
 // of may be busy for a few milliseconds more.
 func (r *router) serve(ctx context.Context, t steady.Table) error {
 	end := time.Now().Add(bindFor)
+	var before error // who waits too long for a port shall hear of the port
 	for {
 		err := r.proxy.Serve(ctx, t)
+		if err == nil {
+			if err := r.keeper.refresh(ctx); err != nil { // it is in force all the same
+				r.log.Warn("keep the listeners", "err", err)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(before, err)
+		}
 		if !errors.Is(err, steady.ErrPortTaken) && !errors.Is(err, steady.ErrNoProxy) || time.Now().After(end) {
 			return err
 		}
+		before = err
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
@@ -248,6 +270,9 @@ func (r *router) table(routes []steady.Route) steady.Table {
 	var t steady.Table
 	pools := map[string]bool{}
 	for _, route := range routes {
+		if l, ps, ok := r.inner(route); ok {
+			t.Listeners, t.Pools = append(t.Listeners, l), append(t.Pools, ps...)
+		}
 		for _, p := range route.Ports {
 			l := listener(route, p)
 			t.Listeners = append(t.Listeners, l)
@@ -267,19 +292,32 @@ func listener(route steady.Route, p steady.Port) steady.Listener {
 
 func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream {
 	var out []steady.Upstream
-	for _, name := range route.Replicas {
-		c, ok := r.known[name]
-		host := address(c)
-		if !ok || host == "" || r.away[name] {
-			continue
-		}
-		release := c.Release
-		if release == 0 {
-			release = route.Release
-		}
-		out = append(out, steady.Upstream{ID: c.ID, Name: name, Release: release, Addr: net.JoinHostPort(host, strconv.Itoa(int(target)))})
+	for _, c := range r.routed(route) {
+		out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route),
+			Addr: net.JoinHostPort(address(c), strconv.Itoa(int(target)))})
 	}
 	return out
+}
+
+// routed lists the route's replicas that can be reached now.
+func (r *router) routed(route steady.Route) []steady.Replica {
+	var out []steady.Replica
+	for _, name := range route.Replicas {
+		c, ok := r.known[name]
+		if ok && address(c) != "" && !r.away[name] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// release is which release a replica is counted for: a container that Compose
+// made counts for the route's.
+func release(c steady.Replica, route steady.Route) int {
+	if c.Release == 0 {
+		return route.Release
+	}
+	return c.Release
 }
 
 // address is where the host reaches a running replica, "" for nowhere.

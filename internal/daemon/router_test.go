@@ -3,10 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -20,89 +24,77 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// engine is containers by name, as far as a router asks.
-type engine map[string]steady.Replica
+// engine is the containers that a test says there are.
+type engine struct {
+	mu       sync.Mutex
+	replicas map[string]steady.Replica
+}
 
-func (e engine) Replica(_ context.Context, name string) (steady.Replica, error) {
-	c, ok := e[name]
+func (e *engine) Replica(_ context.Context, name string) (steady.Replica, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, ok := e.replicas[name]
 	if !ok {
 		return c, steady.ErrNoReplica
 	}
 	return c, nil
 }
 
-func (e engine) runs(name string, release int) {
-	e[name] = steady.Replica{ID: "id-" + name, Name: name, Release: release, State: steady.StateRunning,
-		Addresses: map[string]string{"default": fmt.Sprintf("127.0.0.%d", len(e)+2)}}
+func (e *engine) gone(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.replicas, name)
 }
 
-// rig is a router on a real store and a real proxy.
-type rig struct {
+func (e *engine) Holders(context.Context, string) ([]steady.Holder, error) { return nil, nil }
+
+func (e *engine) set(name, state string, started int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.replicas[name] = steady.Replica{ID: "id-" + name, Name: name, Release: 1, State: state, HostNet: true, Started: time.Unix(started, 0)}
+}
+
+// plane is a router over a real store and a real proxy; the "containers" are
+// servers on this host.
+type plane struct {
 	*router
-	engine engine
+	engine *engine
 	store  *store.Store
-	client *proxy.Client
+	port   uint16 // published
+	target uint16 // of the server behind
 }
 
-func newRig(t *testing.T) *rig {
+func newPlane(t *testing.T) *plane {
 	t.Helper()
-	dir := t.TempDir()
-	st, err := store.Open(filepath.Join(dir, "steady.db"))
+	dir, err := os.MkdirTemp("", "pl") // a socket's name must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := proxy.New(proxy.Options{Socket: filepath.Join(dir, "p.sock"), TableFile: filepath.Join(dir, "table.json")})
+	st, err := store.Open(filepath.Join(dir, "state", "steady.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := proxy.Options{Socket: filepath.Join(dir, "run", "p.sock"), TableFile: filepath.Join(dir, "state", "table.json")}
+	opts.Limits.Grace = time.Millisecond
+	px, err := proxy.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { _ = p.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait(); _ = st.Close() })
-	r := &rig{engine: engine{}, store: st, client: proxy.NewClient(filepath.Join(dir, "p.sock"))}
-	late := time.After(5 * time.Second)
-	for _, err := r.client.Ping(t.Context()); err != nil; _, err = r.client.Ping(t.Context()) {
-		select {
-		case <-late:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond):
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := px.Run(ctx); err != nil {
+			t.Errorf("proxy: %v", err)
 		}
-	}
-	r.boot()
-	return r
-}
-
-// boot makes the router anew, as a daemon that starts does.
-func (r *rig) boot() {
-	r.router = newRouter(r.store, r.engine, r.client, slog.New(slog.DiscardHandler))
-}
-
-// upstreamsOf lists who is behind a service's port in the table in force.
-func (r *rig) upstreamsOf(t *testing.T, pool string) []string {
-	t.Helper()
-	table, err := r.client.Table(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, p := range table.Pools {
-		if p.Name == pool {
-			for _, u := range p.Upstreams {
-				out = append(out, u.Name)
-			}
-		}
-	}
-	return out
-}
-
-func (r *rig) route(t *testing.T, project, service string, release int, port uint16, names ...string) steady.Route {
-	t.Helper()
-	route := steady.Route{Project: project, Service: service, Release: release, Replicas: names,
-		Ports: []steady.Port{{HostIP: "127.0.0.1", Published: port, Target: 8000, Transport: "tcp", Protocol: steady.HTTP}}}
-	if err := r.Route(t.Context(), []steady.Route{route}); err != nil {
-		t.Fatalf("route %s/%s: %v", project, service, err)
-	}
-	return route
+	})
+	eng := &engine{replicas: map[string]steady.Replica{}}
+	keep := &keeper{proxy: proxy.NewClient(opts.Socket)}
+	t.Cleanup(func() { keep.close(); cancel(); wg.Wait(); st.Close(); os.RemoveAll(dir) })
+	eventually(t, func() bool { _, err := keep.proxy.Ping(ctx); return err == nil })
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") }))
+	t.Cleanup(srv.Close)
+	return &plane{router: newRouter(st, eng, keep, slog.New(slog.DiscardHandler)), engine: eng, store: st,
+		port: freePort(t), target: uint16(srv.Listener.Addr().(*net.TCPAddr).Port)}
 }
 
 func freePort(t *testing.T) uint16 {
@@ -115,70 +107,103 @@ func freePort(t *testing.T) uint16 {
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
-func TestRouter_AShiftRightAfterTheDaemonsStartLeavesOthersTheirUpstreams(t *testing.T) {
-	r := newRig(t)
-	for _, n := range []string{"web-1", "api-1", "api-2"} {
-		r.engine.runs(n, 1)
-	}
-	r.route(t, "blog", "web", 1, freePort(t), "web-1")
-	port := freePort(t)
-	r.route(t, "shop", "api", 1, port, "api-1")
-	r.boot()
-	r.route(t, "shop", "api", 2, port, "api-2")
-	if got := r.upstreamsOf(t, "blog/web:8000"); len(got) != 1 {
-		t.Errorf("upstreams of blog/web after another project's shift: %v", got)
-	}
+func (p *plane) route(replicas ...string) steady.Route {
+	return steady.Route{Project: "shop", Service: "api", Release: 1, Replicas: replicas,
+		Ports: []steady.Port{{HostIP: "127.0.0.1", Published: p.port, Target: p.target, Transport: "tcp", Protocol: steady.HTTP}}}
 }
 
-func TestRouter_GoesBackToWhatIsLeftOfTheOldReplicas(t *testing.T) {
-	r := newRig(t)
-	for _, n := range []string{"api-1", "api-2", "api-3"} {
-		r.engine.runs(n, 1)
+// status asks the published port; 0 where nobody listens.
+func (p *plane) status(t *testing.T) int {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get("http://127.0.0.1:" + strconv.Itoa(int(p.port)))
+	if err != nil {
+		return 0
 	}
-	port := freePort(t)
-	r.route(t, "shop", "api", 1, port, "api-1", "api-2")
-	r.route(t, "shop", "api", 2, port, "api-3")
-	delete(r.engine, "api-2")
-	r.route(t, "shop", "api", 1, port, "api-1", "api-2")
-	if got := r.upstreamsOf(t, "shop/api:8000"); len(got) != 1 || got[0] != "api-1" {
-		t.Errorf("upstreams %v", got)
-	}
-	delete(r.engine, "api-1")
-	none := steady.Route{Project: "shop", Service: "api", Release: 3, Replicas: []string{"api-1"}, Ports: []steady.Port{{HostIP: "127.0.0.1", Published: port, Target: 8000, Protocol: steady.HTTP}}}
-	if err := r.Route(t.Context(), []steady.Route{none}); err == nil {
-		t.Error("routed to nobody")
-	}
+	res.Body.Close()
+	return res.StatusCode
 }
 
-func TestRouter_WritesNothingWhereNothingChanges(t *testing.T) {
-	r := newRig(t)
-	r.engine.runs("api-1", 1)
-	port := freePort(t)
-	r.route(t, "shop", "api", 1, port, "api-1")
-	before, _ := r.client.Table(t.Context())
-	if err := r.store.Close(); err != nil { // reading it would fail as well
+func TestRouter_StoredRoutesAreInForceWhenRouteReturns(t *testing.T) {
+	p := newPlane(t)
+	p.engine.set("shop-api-1-1", steady.StateRunning, 1)
+	if err := p.Route(t.Context(), []steady.Route{p.route("shop-api-1-1")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.serveIfNew(t.Context(), []steady.Route{{Project: "shop", Service: "api", Release: 1, Replicas: []string{"api-1"},
-		Ports: []steady.Port{{HostIP: "127.0.0.1", Published: port, Target: 8000, Transport: "tcp", Protocol: steady.HTTP}}}}); err != nil {
-		t.Errorf("a refresh that changes nothing wrote to the store: %v", err)
+	if got := p.status(t); got != http.StatusOK {
+		t.Errorf("status %d", got)
 	}
-	if after, _ := r.client.Table(t.Context()); after.Version != before.Version {
-		t.Errorf("table %d, was %d", after.Version, before.Version)
+	stored, err := p.Routes(t.Context(), "shop")
+	if err != nil || len(stored) != 1 || stored[0].Release != 1 {
+		t.Errorf("stored %+v, %v", stored, err)
+	}
+	gone := p.route()
+	gone.Gone = true
+	if err := p.Route(t.Context(), []steady.Route{gone}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return p.status(t) == 0 }) // what the kernel had accepted is answered first
+}
+
+func TestRouter_WhatCannotBeServedIsNotStored(t *testing.T) {
+	p := newPlane(t)
+	p.engine.set("shop-api-1-1", steady.StateRunning, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(p.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // shorter than the patience for a port that frees itself, longer than that for one of this process's own
+	defer cancel()
+	if err := p.Route(ctx, []steady.Route{p.route("shop-api-1-1")}); !errors.Is(err, steady.ErrPortTaken) {
+		t.Errorf("error %v, want ErrPortTaken", err)
+	}
+	if stored, err := p.Routes(t.Context(), "shop"); err != nil || len(stored) != 0 {
+		t.Errorf("stored %+v, %v", stored, err)
 	}
 }
 
-func TestRouter_APortOfAnotherProjectIsTaken(t *testing.T) {
-	r := newRig(t)
-	r.engine.runs("web-1", 1)
-	port := freePort(t)
-	mine := r.route(t, "blog", "web", 1, port, "web-1")
-	if err := r.Free(t.Context(), []steady.Route{mine}); err != nil {
-		t.Errorf("one's own port: %v", err)
+func TestRouter_ADeadReplicaLeavesAtOnceAndComesBackWhenReady(t *testing.T) {
+	p := newPlane(t)
+	p.engine.set("shop-api-1-1", steady.StateRunning, 1)
+	if err := p.Route(t.Context(), []steady.Route{p.route("shop-api-1-1")}); err != nil {
+		t.Fatal(err)
 	}
-	other := mine
-	other.Project = "shop"
-	if err := r.Free(t.Context(), []steady.Route{other}); !errors.Is(err, steady.ErrPortTaken) {
-		t.Errorf("another project's port: %v", err)
+	refresh := func() []returning {
+		t.Helper()
+		back, err := p.refresh(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return back
+	}
+	p.engine.set("shop-api-1-1", steady.StateExited, 1)
+	refresh()
+	if got := p.status(t); got != http.StatusServiceUnavailable {
+		t.Errorf("status %d while it is away", got)
+	}
+	p.engine.set("shop-api-1-1", steady.StateRunning, 2)
+	back := refresh()
+	if len(back) != 1 || p.status(t) != http.StatusServiceUnavailable {
+		t.Errorf("%d come back, status %d: it must be probed first", len(back), p.status(t))
+	}
+	if err := p.returned(t.Context(), "shop-api-1-1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.status(t); got != http.StatusOK {
+		t.Errorf("status %d when it is back", got)
+	}
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(10 * time.Second); !ok(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("it never came to be")
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,9 +79,13 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 		return err
 	}
 	b.NetworkingConfig = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
+	held, _ := spec.Held()
 	var static []string
 	for i, n := range spec.Networks {
-		j, movable, known, err := e.join(ctx, n)
+		if held && slices.Contains(n.Aliases, b.Hostname) { // the Engine gives hostnames to the network, and nothing stops it
+			e.log.Warn("replicas are found before they are ready: their hostname is a name of the service", "service", spec.Ref(), "network", n.Name)
+		}
+		j, movable, known, err := e.join(ctx, spec, n)
 		if err != nil {
 			return err
 		}
@@ -90,11 +96,11 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 		if fixed(j.endpoint) != "" {
 			static = append(static, n.Name)
 		}
-		if known && !movable {
+		if !held && known && !movable {
 			j.endpoint.Aliases = n.Aliases
 			e.log.Warn("names are given before the replica is ready: the network has no declared subnet", "service", spec.Ref(), "network", n.Name)
 		}
-		if !known {
+		if !held && !known {
 			b.ask = append(b.ask, j)
 		}
 		if i > 0 && old {
@@ -110,8 +116,8 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 }
 
 // join reads one network of a spec and what is known of it.
-func (e *Engine) join(ctx context.Context, n steady.Network) (j join, movable, known bool, err error) {
-	ep, err := endpointOf(n)
+func (e *Engine) join(ctx context.Context, spec steady.Spec, n steady.Network) (j join, movable, known bool, err error) {
+	ep, err := replicaEndpoint(spec, n)
 	if err != nil {
 		return join{}, false, false, err
 	}
@@ -135,6 +141,19 @@ func endpointOf(n steady.Network) (*network.EndpointSettings, error) {
 		}
 	}
 	ep.Aliases = nil
+	return ep, nil
+}
+
+// replicaEndpoint is a replica's endpoint, without names. A fixed address is the
+// service's: where a holder has it, replicas take any, and can stand side by side.
+func replicaEndpoint(spec steady.Spec, n steady.Network) (*network.EndpointSettings, error) {
+	ep, err := endpointOf(n)
+	if err != nil {
+		return nil, err
+	}
+	if held, _ := spec.Held(); held && ep.IPAMConfig != nil {
+		ep.IPAMConfig.IPv4Address, ep.IPAMConfig.IPv6Address = netip.Addr{}, netip.Addr{}
+	}
 	return ep, nil
 }
 

@@ -19,7 +19,8 @@ import (
 // Create creates the release's n-th replica from the very call that Compose would
 // make, or adopts the container of that name if it is of this release and image.
 // It publishes no host port. It has the service's names in no network, but for
-// networks in which an address cannot be given twice: see Name.
+// networks in which an address cannot be given twice: see Name. Where the names belong
+// to a holder it has them nowhere, and no address of the file's either.
 func (e *Engine) Create(ctx context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error) {
 	name := r.ReplicaName(n)
 	there, err := e.adopt(ctx, r, name)
@@ -133,7 +134,7 @@ func (e *Engine) adopt(ctx context.Context, r steady.Release, name string) (bool
 // with the address that the file gives it there and no other.
 func whole(c container.InspectResponse, spec steady.Spec) bool {
 	for _, n := range spec.Networks {
-		want, err := endpointOf(n)
+		want, err := replicaEndpoint(spec, n)
 		got := c.NetworkSettings.Networks[n.Name]
 		if err != nil || got == nil || fixed(got) != fixed(want) {
 			return false

@@ -55,7 +55,8 @@ type Engine struct {
 	preparing sync.Mutex // one network is made at a time: two must not take the same name
 
 	mu      sync.Mutex
-	movable map[string]bool // network ID → whether an endpoint can come back with its address
+	movable map[string]bool          // network ID → whether an endpoint can come back with its address
+	turns   map[string]chan struct{} // service → who is at work on its holder
 }
 
 // New prepares to talk to an Engine. It talks to none yet: an Engine that is away
@@ -73,7 +74,7 @@ func New(o Options) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{api: api, configDir: o.ConfigDir, log: log, movable: map[string]bool{}}, nil
+	return &Engine{api: api, configDir: o.ConfigDir, log: log, movable: map[string]bool{}, turns: map[string]chan struct{}{}}, nil
 }
 
 // Close gives up the idle connections to the Engine.

@@ -21,11 +21,15 @@ const backWithin = 30 * time.Second
 // names only when a container joins, so it leaves each network and joins again at
 // once with the same addresses. Where it has its names, nothing is done. The
 // networks take turns: the Engine locks the container anyway, and a replica that
-// is out of one can still be reached in the others.
+// is out of one can still be reached in the others. Names that belong to a holder are
+// given to nobody else.
 func (e *Engine) Name(ctx context.Context, r steady.Release, name string) error {
 	before, err := e.inspect(ctx, name)
 	if err != nil {
 		return err
+	}
+	if held, _ := r.Spec.Held(); held {
+		return nil
 	}
 	changed := false
 	for _, n := range r.Spec.Networks {

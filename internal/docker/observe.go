@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -68,8 +67,8 @@ func (e *Engine) list(ctx context.Context, project string) ([]container.Summary,
 	return slices.DeleteFunc(got.Items, func(c container.Summary) bool { return aside(c.Labels) }), nil
 }
 
-// aside says whether a container is not a replica: started by `compose run`, or
-// the runner of a hook.
+// aside says whether a container is not a replica: started by `compose run`, the
+// runner of a hook, or a holder.
 func aside(labels map[string]string) bool {
 	return labels[labelOneoff] == "True" || labels[labelHook] != "" || labels[labelService] == ""
 }
@@ -79,16 +78,7 @@ func aside(labels map[string]string) bool {
 func (e *Engine) inspectAll(ctx context.Context, listed []container.Summary) ([]steady.Replica, error) {
 	found := make([]steady.Replica, len(listed))
 	errs := make([]error, len(listed))
-	slots := make(chan struct{}, inspectors)
-	var wg sync.WaitGroup
-	for i, c := range listed {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			found[i], errs[i] = e.Replica(ctx, c.ID)
-		})
-	}
-	wg.Wait()
+	sideBySide(len(listed), func(i int) { found[i], errs[i] = e.Replica(ctx, listed[i].ID) })
 	var out []steady.Replica
 	for i, err := range errs {
 		switch {

@@ -34,9 +34,12 @@ func (e *Engine) prepareVolume(ctx context.Context, v steady.Volume) error {
 	return e.fail("create volume "+v.Name, err)
 }
 
-// Clean removes the project's networks, and its volumes when asked. What is
-// external has not the project's label; what others use stays.
+// Clean removes the project's holders and networks, and its volumes when asked. What
+// is external has not the project's label; what others use stays.
 func (e *Engine) Clean(ctx context.Context, project string, volumes bool) error {
+	if err := e.forgetAll(ctx, project); err != nil {
+		return err
+	}
 	of := client.Filters{}.Add("label", labelProject+"="+project)
 	nets, err := e.api.NetworkList(ctx, client.NetworkListOptions{Filters: of})
 	if err != nil {
@@ -58,6 +61,16 @@ func (e *Engine) Clean(ctx context.Context, project string, volumes bool) error 
 		_, err := e.api.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{})
 		errs = append(errs, e.unlessUsed("volume", v.Name, err))
 	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) forgetAll(ctx context.Context, project string) error {
+	held, err := e.Holders(ctx, project)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(held))
+	sideBySide(len(held), func(i int) { errs[i] = e.Forget(ctx, project, held[i].Service) })
 	return errors.Join(errs...)
 }
 

@@ -10,11 +10,17 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
+
+	"gesalpai.ch/steady"
 )
 
 // Relist is the Change that says: look at everything again. Events alone are never
 // the truth, some may be missed.
 const Relist = "relist"
+
+// HolderChange is the Change that says: the holder of Service has started, has died
+// or was removed. One that died comes back by itself, in another network namespace.
+const HolderChange = "holder"
 
 const (
 	relistEvery  = 30 * time.Second
@@ -31,7 +37,7 @@ type Change struct {
 	Project string
 	Service string
 	Replica string    // container name
-	What    string    // the Engine's word: start, die, oom, health_status: healthy, …; or Relist, and all else is empty
+	What    string    // the Engine's word: start, die, oom, health_status: healthy, …; or HolderChange; or Relist, and all else is empty
 	Time    time.Time // by the Engine's clock
 }
 
@@ -101,14 +107,17 @@ func (e *Engine) watch(ctx context.Context, since *string, say func(Change)) err
 
 // changeOf reads an event. Its attributes are the container's labels and its name.
 func changeOf(m events.Message) (Change, bool) {
-	if aside(m.Actor.Attributes) {
-		return Change{}, false
-	}
-	return Change{
+	c := Change{
 		Project: m.Actor.Attributes[labelProject],
 		Service: m.Actor.Attributes[labelService],
 		Replica: strings.TrimPrefix(m.Actor.Attributes["name"], "/"),
 		What:    string(m.Action),
 		Time:    time.Unix(0, m.TimeNano),
-	}, true
+	}
+	if m.Actor.Attributes[steady.LabelHolder] != "" {
+		told := m.Action == events.ActionStart || m.Action == events.ActionDie || m.Action == events.ActionDestroy
+		c.What = HolderChange
+		return c, told
+	}
+	return c, !aside(m.Actor.Attributes)
 }

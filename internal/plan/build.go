@@ -69,6 +69,19 @@ type move struct {
 
 func (m *move) spec() steady.Spec { return m.target.Spec }
 
+// held says whether the service's names belong to a holder.
+func (m *move) held() bool {
+	held, _ := m.spec().Held()
+	return held
+}
+
+// routed says whether traffic of the service comes through the proxy at all.
+func (m *move) routed() bool { return len(m.spec().Ports) > 0 || m.held() }
+
+// early says whether the service has its shift already, before the common one:
+// nothing of it served, and others wait for it.
+func (m *move) early() bool { return m.Strategy == steady.StrategyStart && m.held() }
+
 // beside says whether old and new run side by side until one common shift.
 func (m *move) beside() bool {
 	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyAdopt && m.Strategy != steady.StrategyJob

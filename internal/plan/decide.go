@@ -19,6 +19,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	if err := supported(spec); err != nil {
 		return nil, err
 	}
+	_, m.Direct = spec.Held()
 	how, err := b.imageStep(t)
 	if err != nil {
 		return nil, err
@@ -124,6 +125,9 @@ func alone(s steady.Spec) string {
 		return "network_mode: host leaves no room for a second one"
 	case strings.HasPrefix(s.NetworkMode, "service:"), strings.HasPrefix(s.NetworkMode, "container:"):
 		return "it lives in another container's network (" + s.NetworkMode + ")"
+	}
+	if held, _ := s.Held(); held { // the holder has its address
+		return ""
 	}
 	for _, n := range s.Networks {
 		if ip := static(n); ip != "" {

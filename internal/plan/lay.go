@@ -10,7 +10,10 @@ import (
 // prepare lays out what no visitor can see: networks, volumes and the first
 // batch of new replicas, as far as they may be brought up before the shift.
 func (b *builder) prepare(m *move) {
-	b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	id := b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	if m.held() {
+		b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: []string{id}})
+	}
 	if m.Strategy == steady.StrategyStopFirst {
 		for i, name := range m.fresh {
 			b.create(m, name, i+1)
@@ -18,8 +21,13 @@ func (b *builder) prepare(m *move) {
 		return
 	}
 	ready := b.bring(m, 0, m.batch(1), nil)
-	if m.Strategy == steady.StrategyStart {
-		b.ready[m.Service] = ready
+	if m.Strategy != steady.StrategyStart {
+		return
+	}
+	b.ready[m.Service] = ready
+	if m.held() { // those that depend on it call it by name while they start
+		b.take(m, ready)
+		b.ready[m.Service] = []string{m.Service + "/shift"}
 	}
 }
 
@@ -57,9 +65,18 @@ func (b *builder) alive(m *move, name string) bool {
 	return ok && c.Running() && slices.Contains(r.Replicas, name)
 }
 
+// prepared is the step after which replicas may be created: its holder has the
+// service's address and names by then.
+func (m *move) prepared() string {
+	if m.held() && m.Strategy != steady.StrategyJob {
+		return m.Service + "/holder"
+	}
+	return m.Service + "/prepare"
+}
+
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Needs: append(needs, m.Service+"/prepare")})
+		Number: n, Replica: name, Needs: append(needs, m.prepared())})
 }
 
 // start starts a created replica once its dependencies are there, and waits
@@ -69,7 +86,7 @@ func (b *builder) start(m *move, name string, needs []string) string {
 		Replica: name, Needs: append(needs, b.dependencies(m)...)})
 	id = b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
 		Replica: name, Needs: []string{id}, Cause: m.spec().Probe.Cause})
-	if len(m.spec().Networks) == 0 {
+	if len(m.spec().Networks) == 0 || m.held() {
 		return id
 	}
 	return b.add(steady.Step{ID: m.Service + "/alias/" + name, Kind: steady.StepAlias, Service: m.Service, Release: m.To,
@@ -103,7 +120,7 @@ func (b *builder) barrier() []string {
 	var ids []string
 	for _, s := range b.plan.Steps {
 		switch s.Kind {
-		case steady.StepPrepare, steady.StepCreate, steady.StepProbe, steady.StepAlias, steady.StepWait:
+		case steady.StepPrepare, steady.StepHolder, steady.StepCreate, steady.StepProbe, steady.StepAlias, steady.StepWait:
 			ids = append(ids, s.ID)
 		}
 	}
@@ -167,10 +184,10 @@ func (b *builder) watch(m *move, stage int, shift string) {
 }
 
 // visited says whether requests come to the service, old or new: the release to
-// come may publish nothing any more while the old one still answers.
+// come may be called by nobody any more while the old one still answers.
 func (b *builder) visited(m *move) bool {
 	now, _ := b.route(m.Service)
-	return len(now.Ports) > 0 || len(m.spec().Ports) > 0
+	return len(now.Ports) > 0 || now.Held || m.routed()
 }
 
 // retire drains and stops old replicas; it gives the stops.
@@ -192,10 +209,10 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 }
 
 func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {
-	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports}
+	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Held: m.held()}
 	if release == m.From && release != m.To {
 		if now, ok := b.route(m.Service); ok {
-			r.Ports = now.Ports
+			r.Ports, r.Held = now.Ports, now.Held
 		}
 	}
 	return r

@@ -37,6 +37,7 @@ func needs(other string) change {
 func monitor(d time.Duration) change { return func(s *steady.Spec) { s.Update.Monitor = d } }
 func delay(d time.Duration) change   { return func(s *steady.Spec) { s.Update.Delay = d } }
 func job(s *steady.Spec)             { s.Job = true }
+func direct(s *steady.Spec)          { s.Internal = steady.InternalOff }
 
 func release(number int, service string, cs ...change) steady.Release {
 	s := steady.Spec{Project: "shop", Service: service, Image: "shop/" + service, Replicas: 1,
@@ -64,6 +65,7 @@ func (w *world) has(service string, cs ...change) *world {
 	r := release(1, service, cs...)
 	w.in.Serving[service] = r
 	route := steady.Route{Project: "shop", Service: service, Release: 1, Ports: r.Spec.Ports}
+	route.Held, _ = r.Spec.Held()
 	for n := range r.Spec.Replicas {
 		name := r.ReplicaName(n + 1)
 		route.Replicas = append(route.Replicas, name)
@@ -83,7 +85,23 @@ func TestBuild_PlansByStrategy(t *testing.T) {
 		w    *world
 		want string
 	}{
-		{"first deploy waits for what it depends on", new(world).wants("db").wants("api", port(8000), needs("db")), `
+		{"first deploy: what others call takes its traffic as soon as it is ready", new(world).wants("db").wants("api", port(8000), needs("db")), `
+shop/db start 0→2: nothing of it runs
+shop/api start 0→2: nothing of it runs
+  db/prepare
+  db/holder < db/prepare
+  db/create/shop-db-2-1 < db/holder
+  db/start/shop-db-2-1 < db/create/shop-db-2-1
+  db/probe/shop-db-2-1 < db/start/shop-db-2-1
+  db/shift db=2[shop-db-2-1] < db/probe/shop-db-2-1
+  api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-2-1 < api/holder
+  api/start/shop-api-2-1 < api/create/shop-api-2-1, db/shift
+  api/probe/shop-api-2-1 < api/start/shop-api-2-1
+  api/shift api=2[shop-api-2-1] < api/probe/shop-api-2-1
+`},
+		{"without holders names come when ready, and all shift at once", new(world).wants("db", direct).wants("api", direct, port(8000), needs("db")), `
 shop/db start 0→2: nothing of it runs
 shop/api start 0→2: nothing of it runs
   db/prepare
@@ -101,43 +119,44 @@ shop/api start 0→2: nothing of it runs
 		{"stateless: new beside old, then one shift, and removing last", new(world).moves("api", port(8000)), `
 shop/api start-first 1→2: stateless: the new one stands beside the old one until it is ready (Compose's default would be stop-first)
   api/prepare
-  api/create/shop-api-2-1 < api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-2-1 < api/holder
   api/start/shop-api-2-1 < api/create/shop-api-2-1
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
-  api/alias/shop-api-2-1 < api/probe/shop-api-2-1
-  shift api=2[shop-api-2-1] < api/alias/shop-api-2-1
+  shift api=2[shop-api-2-1] < api/probe/shop-api-2-1
   api/drain/shop-api-1-1 < shift
   api/stop/shop-api-1-1 < api/drain/shop-api-1-1
   api/remove/shop-api-1-1 < api/stop/shop-api-1-1
 `},
-		{"a worker overlaps", new(world).moves("worker"), `
+		{"a worker overlaps, and those who call it are drained", new(world).moves("worker"), `
 shop/worker overlap 1→2: no published port: old and new overlap, the old one ends in its own time
   worker/prepare
-  worker/create/shop-worker-2-1 < worker/prepare
+  worker/holder < worker/prepare
+  worker/create/shop-worker-2-1 < worker/holder
   worker/start/shop-worker-2-1 < worker/create/shop-worker-2-1
   worker/probe/shop-worker-2-1 < worker/start/shop-worker-2-1
-  worker/alias/shop-worker-2-1 < worker/probe/shop-worker-2-1
-  shift worker=2[shop-worker-2-1] < worker/alias/shop-worker-2-1
-  worker/stop/shop-worker-1-1 < shift
+  shift worker=2[shop-worker-2-1] < worker/probe/shop-worker-2-1
+  worker/drain/shop-worker-1-1 < shift
+  worker/stop/shop-worker-1-1 < worker/drain/shop-worker-1-1
   worker/remove/shop-worker-1-1 < worker/stop/shop-worker-1-1
 `},
 		{"one writer on a volume goes first, once all else is ready", new(world).moves("api", port(8000)).moves("db", port(5432), writes("data")), `
 shop/api start-first 1→2: stateless: the new one stands beside the old one until it is ready (Compose's default would be stop-first)
 shop/db stop-first 1→2: one replica writes to data
   api/prepare
-  api/create/shop-api-2-1 < api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-2-1 < api/holder
   api/start/shop-api-2-1 < api/create/shop-api-2-1
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
-  api/alias/shop-api-2-1 < api/probe/shop-api-2-1
   db/prepare
-  db/create/shop-db-2-1 < db/prepare
-  db/withdraw db=1[] < api/alias/shop-api-2-1, db/create/shop-db-2-1
+  db/holder < db/prepare
+  db/create/shop-db-2-1 < db/holder
+  db/withdraw db=1[] < api/probe/shop-api-2-1, db/create/shop-db-2-1
   db/drain/shop-db-1-1 < db/withdraw
   db/stop/shop-db-1-1 < db/drain/shop-db-1-1
   db/start/shop-db-2-1 < db/create/shop-db-2-1, db/stop/shop-db-1-1
   db/probe/shop-db-2-1 < db/start/shop-db-2-1
-  db/alias/shop-db-2-1 < db/probe/shop-db-2-1
-  db/shift db=2[shop-db-2-1] < db/alias/shop-db-2-1
+  db/shift db=2[shop-db-2-1] < db/probe/shop-db-2-1
   shift api=2[shop-api-2-1] < db/shift
   api/drain/shop-api-1-1 < db/shift, shift
   api/stop/shop-api-1-1 < api/drain/shop-api-1-1
@@ -147,20 +166,19 @@ shop/db stop-first 1→2: one replica writes to data
 		{"one at a time, with a delay and a watch window", new(world).moves("api", port(8000), replicas(2), order(steady.StartFirst), parallel(1), delay(time.Second), monitor(5*time.Second)), `
 shop/api start-first 1→2: stateless: the new one stands beside the old one until it is ready
   api/prepare
-  api/create/shop-api-2-1 < api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-2-1 < api/holder
   api/start/shop-api-2-1 < api/create/shop-api-2-1
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
-  api/alias/shop-api-2-1 < api/probe/shop-api-2-1
-  shift api=2[shop-api-2-1 shop-api-1-2] < api/alias/shop-api-2-1
+  shift api=2[shop-api-2-1 shop-api-1-2] < api/probe/shop-api-2-1
   api/watch/1 < shift
   api/drain/shop-api-1-1 < api/watch/1, shift
   api/stop/shop-api-1-1 < api/drain/shop-api-1-1
   api/delay/2 < api/stop/shop-api-1-1
-  api/create/shop-api-2-2 < api/delay/2, api/prepare
+  api/create/shop-api-2-2 < api/delay/2, api/holder
   api/start/shop-api-2-2 < api/create/shop-api-2-2, api/delay/2
   api/probe/shop-api-2-2 < api/start/shop-api-2-2
-  api/alias/shop-api-2-2 < api/probe/shop-api-2-2
-  api/shift/2 api=2[shop-api-2-1 shop-api-2-2] < api/alias/shop-api-2-2
+  api/shift/2 api=2[shop-api-2-1 shop-api-2-2] < api/probe/shop-api-2-2
   api/watch/2 < api/shift/2
   api/drain/shop-api-1-2 < api/watch/2
   api/stop/shop-api-1-2 < api/drain/shop-api-1-2
@@ -175,11 +193,12 @@ shop/api start 0→2: nothing of it runs
   migrate/start/shop-migrate-2-1 < migrate/create/shop-migrate-2-1
   migrate/wait/shop-migrate-2-1 < migrate/start/shop-migrate-2-1
   api/prepare
-  api/create/shop-api-2-1 < api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-2-1 < api/holder
   api/start/shop-api-2-1 < api/create/shop-api-2-1, migrate/wait/shop-migrate-2-1
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
-  api/alias/shop-api-2-1 < api/probe/shop-api-2-1
-  shift migrate=2[shop-migrate-2-1] api=2[shop-api-2-1] < api/alias/shop-api-2-1
+  api/shift api=2[shop-api-2-1] < api/probe/shop-api-2-1
+  shift migrate=2[shop-migrate-2-1] < api/shift
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -258,11 +277,11 @@ func TestBuild_ScalesWithinTheRelease(t *testing.T) {
 	}
 	want := `shop/api scale 1→1: same release, 2 of 3 replicas are there
   api/prepare
-  api/create/shop-api-1-3 < api/prepare
+  api/holder < api/prepare
+  api/create/shop-api-1-3 < api/holder
   api/start/shop-api-1-3 < api/create/shop-api-1-3
   api/probe/shop-api-1-3 < api/start/shop-api-1-3
-  api/alias/shop-api-1-3 < api/probe/shop-api-1-3
-  shift api=1[shop-api-1-1 shop-api-1-2 shop-api-1-3] < api/alias/shop-api-1-3
+  shift api=1[shop-api-1-1 shop-api-1-2 shop-api-1-3] < api/probe/shop-api-1-3
 `
 	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
@@ -283,7 +302,8 @@ shop/db remove 1→0: the project goes
   shift db=0[] api=0[]
   api/drain/shop-api-1-1 < shift
   api/stop/shop-api-1-1 < api/drain/shop-api-1-1
-  db/stop/shop-db-1-1 < api/stop/shop-api-1-1, shift
+  db/drain/shop-db-1-1 < api/stop/shop-api-1-1, shift
+  db/stop/shop-db-1-1 < db/drain/shop-db-1-1
   db/remove/shop-db-1-1 < api/stop/shop-api-1-1, db/stop/shop-db-1-1, shift
   api/remove/shop-api-1-1 < api/stop/shop-api-1-1, db/stop/shop-db-1-1, shift
   clean < api/remove/shop-api-1-1, db/remove/shop-db-1-1, shift

@@ -95,7 +95,7 @@ func (s *sim) take(t *rapid.T, st steady.Step) {
 }
 
 func (s *sim) stop(t *rapid.T, st steady.Step) {
-	if slices.Contains(s.routes[st.Service].Replicas, st.Replica) && len(s.routes[st.Service].Ports) > 0 {
+	if slices.Contains(s.routes[st.Service].Replicas, st.Replica) && (len(s.routes[st.Service].Ports) > 0 || s.routes[st.Service].Held) {
 		t.Fatalf("%s stops a replica that takes traffic", st.ID)
 	}
 	if _, ok := s.run[st.Replica]; ok {
@@ -126,6 +126,9 @@ func anyWorld(t *rapid.T) plan.Input {
 		cs := []change{replicas(rapid.IntRange(1, 3).Draw(t, "replicas")), parallel(rapid.IntRange(0, 2).Draw(t, "parallelism"))}
 		if rapid.Bool().Draw(t, "published") {
 			cs = append(cs, port(uint16(8000+i)))
+		}
+		if rapid.Bool().Draw(t, "direct") {
+			cs = append(cs, direct)
 		}
 		if rapid.Bool().Draw(t, "writes") {
 			cs = append(cs, writes("data"))

@@ -28,7 +28,7 @@ func (b *builder) shifts() {
 		switch {
 		case m.Strategy == steady.StrategyJob:
 			routes = append(routes, b.routeTo(m, m.To, m.fresh))
-		case m.beside():
+		case m.beside() && !m.early():
 			routes = append(routes, b.routeTo(m, m.To, b.mixed(m, 1)))
 		}
 	}
@@ -36,13 +36,13 @@ func (b *builder) shifts() {
 		id := b.add(steady.Step{ID: "shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
 		b.last = append(b.last, id)
 		for _, m := range b.moves {
-			if m.beside() {
+			if m.beside() && !m.early() {
 				b.watch(m, 1, id)
 			}
 		}
 	}
 	for _, m := range b.moves {
-		if m.beside() {
+		if m.beside() && !m.early() {
 			b.batches(m, slices.Clone(b.last))
 		}
 	}

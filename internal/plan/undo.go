@@ -15,24 +15,45 @@ const CauseServed = "the new release had taken traffic"
 // replicas still run; then the new ones go. It never removes an old replica.
 func Undo(p steady.Plan, begun map[string]bool) steady.Plan {
 	u := undoer{was: p, begun: begun, plan: steady.Plan{Project: p.Project, Services: p.Services, Before: p.Before}}
-	var back []steady.Route
-	var needs []string
+	shifts := u.shifts()
 	for _, s := range p.Services {
-		if r, ok := u.back(s.Service); ok {
-			back = append(back, r)
-		}
-		needs = append(needs, u.revive(s)...)
-	}
-	if len(back) > 0 {
-		needs = []string{u.add(steady.Step{ID: "undo/shift", Kind: steady.StepShift, Routes: back, Needs: needs, Cause: u.cause()})}
-	}
-	for _, s := range p.Services {
-		u.discard(s, needs)
+		u.discard(s, shifts[s.Service])
+		u.forget(s)
 	}
 	if len(p.Before) == 0 && u.prepared() { // nothing served before: leave no networks behind
 		u.add(steady.Step{ID: "undo/clean", Kind: steady.StepClean, Needs: ids(u.plan.Steps)})
 	}
 	return u.plan
+}
+
+// shifts takes all traffic back for which old replicas still run, or nobody ever
+// answered, in one move; and service by service the rest, each as soon as its old
+// replicas run again, so that one that cannot come back keeps back no other. It
+// gives the steps after which nobody routes to a service's new replicas any more.
+func (u *undoer) shifts() map[string][]string {
+	var back []steady.Route
+	out := map[string][]string{}
+	for _, s := range u.was.Services {
+		if r, ok := u.back(s.Service); ok && len(u.steps(steady.StepStop, s.Service)) == 0 {
+			back = append(back, r)
+		}
+	}
+	if len(back) > 0 {
+		id := u.add(steady.Step{ID: "undo/shift", Kind: steady.StepShift, Routes: back, Cause: u.cause(back)})
+		for _, r := range back {
+			out[r.Service] = []string{id}
+		}
+	}
+	for _, s := range u.was.Services {
+		revived := u.revive(s)
+		r, ok := u.back(s.Service)
+		if len(revived) == 0 || !ok {
+			continue
+		}
+		out[s.Service] = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/shift", Kind: steady.StepShift, Service: s.Service,
+			Routes: []steady.Route{r}, Needs: revived, Cause: u.cause([]steady.Route{r})})}
+	}
+	return out
 }
 
 type undoer struct {
@@ -65,14 +86,24 @@ func (u *undoer) before(service string) (steady.Route, bool) {
 	return u.was.Before[i], true
 }
 
-// cause says whether a visitor may have seen the new release.
-func (u *undoer) cause() string {
+// cause says whether a visitor may have seen the new release of one of the services
+// that go back.
+func (u *undoer) cause(back []steady.Route) string {
+	seen := func(r steady.Route) bool {
+		return u.replaced(r) && slices.ContainsFunc(back, func(b steady.Route) bool { return b.Service == r.Service })
+	}
 	for _, s := range u.was.Steps {
-		if s.Kind == steady.StepShift && u.begun[s.ID] && slices.ContainsFunc(s.Routes, func(r steady.Route) bool { return len(r.Replicas) > 0 }) {
+		if s.Kind == steady.StepShift && u.begun[s.ID] && slices.ContainsFunc(s.Routes, seen) {
 			return CauseServed
 		}
 	}
-	return "the old release had been withdrawn"
+	return "the old release had been withdrawn, or there was none"
+}
+
+// replaced says whether the route took over from another.
+func (u *undoer) replaced(r steady.Route) bool {
+	_, was := u.before(r.Service)
+	return was && len(r.Replicas) > 0
 }
 
 func (u *undoer) prepared() bool {
@@ -178,6 +209,21 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 		u.add(steady.Step{ID: "undo/" + s.Service + "/remove/" + c.Replica, Kind: steady.StepRemove, Service: s.Service,
 			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop)})
 	}
+}
+
+// forget removes the holder of a service that was not there before.
+func (u *undoer) forget(s steady.ServicePlan) {
+	made := u.steps(steady.StepHolder, s.Service)
+	if _, was := u.before(s.Service); was || len(made) == 0 || s.From > 0 {
+		return
+	}
+	var needs []string
+	for _, st := range u.plan.Steps {
+		if st.Service == s.Service || st.Kind == steady.StepShift {
+			needs = append(needs, st.ID)
+		}
+	}
+	u.add(steady.Step{ID: "undo/" + s.Service + "/forget", Kind: steady.StepForget, Service: s.Service, Needs: needs})
 }
 
 func ids(steps []steady.Step) []string {

@@ -50,9 +50,9 @@ func BenchmarkLookup(b *testing.B) {
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
 			p := bare(b, n)
 			doors := make([]*door, 0, n)
-			for _, pool := range p.pools {
+			for _, g := range p.pools {
 				d := &door{}
-				d.behind.Store(&behind{pool: pool, protocol: steady.HTTP})
+				d.behind.Store(&behind{pool: g.(*pool), protocol: steady.HTTP})
 				doors = append(doors, d)
 			}
 			x := &exchange{}
@@ -76,7 +76,7 @@ func BenchmarkShift(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
 			p := bare(b, n)
-			pool := p.pools[steady.PoolName("shop", "svc7", 80)]
+			pool := p.pools[steady.PoolName("shop", "svc7", 80)].(*pool)
 			to := [2][]steady.Upstream{routes(8, 2).Pools[7].Upstreams, routes(8, 3).Pools[7].Upstreams}
 			x := &exchange{}
 			x.ender = x

@@ -112,8 +112,13 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hurry moves the deadline, at most once a second: it is a system's timer.
+// hurry moves the deadline, at most once a second: it is a system's timer. What
+// comes by HTTP/2 without a length may be a conversation, in which a client may
+// be silent as long as it likes.
 func (b *clientBody) hurry() {
+	if b.left < 0 && b.x.in.ProtoMajor == 2 {
+		return
+	}
 	until := time.Now().Add(b.x.proxy.limits.BodyIdle)
 	if until.Sub(b.until) > b.x.proxy.limits.BodyIdle/60 {
 		b.until = until

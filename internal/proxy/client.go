@@ -15,7 +15,8 @@ import (
 // goroutines. Every method returns steady.ErrNoProxy when no proxy answers, and
 // the proxy's own errors with their code.
 type Client struct {
-	http *http.Client
+	http   *http.Client
+	socket string
 }
 
 // NewClient makes a client for the proxy at socket. It connects when called.
@@ -25,7 +26,7 @@ func NewClient(socket string) *Client {
 		return d.DialContext(ctx, "unix", socket)
 	}
 	// A connection per call: the proxy may have been replaced since the last.
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
 // Ping asks whether a proxy answers, and gives its process id.

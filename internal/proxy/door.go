@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,19 +20,13 @@ const backlogTime = 20 * time.Millisecond
 
 // door is one address we listen on and the pool behind it.
 type door struct {
-	ln     *net.TCPListener
+	ln     *socket // guarded by Proxy.mu
 	behind atomic.Pointer[behind]
 	gone   atomic.Bool // no table lists it any more: its connections are lame ducks
 }
 
-// behind is what a table puts behind a door.
-type behind struct {
-	pool     *pool
-	protocol string
-}
-
-// doorKey finds a request's door in its connection's context.
-type doorKey struct{}
+// connKey finds a request's connection in its context.
+type connKey struct{}
 
 // port is the port the door got.
 func (d *door) port() uint16 { return listen.Port(d.ln) }
@@ -39,15 +35,21 @@ func (d *door) port() uint16 { return listen.Port(d.ln) }
 // that it is the last.
 func (d *door) close() {
 	d.gone.Store(true)
-	_ = d.ln.SetDeadline(time.Now().Add(backlogTime))
+	d.ln.rest()
 }
 
-// accept takes connections until the door is closed.
-func (p *Proxy) accept(life context.Context, d *door) {
-	defer d.ln.Close()
+// leave is close for an address that no table lists any more.
+func (d *door) leave() {
+	d.gone.Store(true)
+	d.ln.leave()
+}
+
+// accept takes connections from ln until it is closed.
+func (p *Proxy) accept(life context.Context, d *door, ln *socket) {
+	defer ln.end()
 	pause := time.Duration(0)
 	for {
-		c, err := d.ln.AcceptTCP()
+		c, err := ln.AcceptTCP()
 		if err == nil {
 			pause = 0
 			// With no seat free the rest waits in the backlog, and this one here.
@@ -58,12 +60,12 @@ func (p *Proxy) accept(life context.Context, d *door) {
 			p.admit(life, &clientConn{TCPConn: c, door: d, seats: p.seats})
 			continue
 		}
-		if d.gone.Load() || errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || ln.left.Load() {
 			return
 		}
 		// Out of files or memory: what waits in the backlog is not lost yet.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		p.log.Warn("accept", "addr", d.ln.Addr().String(), "err", err, "pause", pause)
+		p.log.Warn("accept", "addr", ln.Addr().String(), "err", err, "pause", pause)
 		wait(life, pause)
 	}
 }
@@ -77,6 +79,7 @@ func (p *Proxy) admit(life context.Context, c *clientConn) {
 type clientConn struct {
 	*net.TCPConn
 	door  *door
+	meant netip.AddrPort // where to, at a holder's listener
 	seats *seats
 	conns *conns
 	once  sync.Once
@@ -189,20 +192,21 @@ func (h *handed) hand(c *clientConn) {
 }
 
 // key tells listeners of a table apart. Those that let the proxy choose a port
-// are told apart by their pool and their order.
+// are told apart by their pool and their order, holders' by their holder.
 type key struct {
-	host  string
-	port  uint16
-	pool  string
-	order int
+	host   string
+	port   uint16
+	pool   string
+	order  int
+	holder string
 }
 
 func keys(listeners []steady.Listener) []key {
 	out := make([]key, len(listeners))
 	chosen := map[key]int{}
 	for i, l := range listeners {
-		out[i] = key{host: l.Host, port: l.Port}
-		if l.Port == 0 {
+		out[i] = key{host: l.Host, port: l.Port, holder: l.Holder}
+		if l.Port == 0 && l.Holder == "" {
 			out[i].pool = l.Pool
 			n := chosen[out[i]]
 			chosen[out[i]]++

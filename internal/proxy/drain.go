@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -23,13 +24,11 @@ const (
 // streams are ended towards clocks.Streams. A clock below 0 never runs out. What
 // of them it was when ctx ended is left as it is.
 func (p *Proxy) drain(ctx context.Context, ids []string, clocks steady.Drain) (steady.Drained, error) {
-	us := p.replicas(ids)
-	for _, u := range us {
-		if u.isRouted() {
-			return steady.Drained{}, steady.ErrUsage.With("cannot drain "+u.Name+": it still takes traffic",
-				"put a table without it in force first")
-		}
+	if name, ok := p.routes(ids); ok {
+		return steady.Drained{}, steady.ErrUsage.With("cannot drain "+name+": it still takes traffic",
+			"put a table without it in force first")
 	}
+	us := p.replicas(ids)
 	d := newDraining(us, clocks)
 	defer d.stop()
 	err := d.run(ctx)
@@ -187,8 +186,14 @@ func (d *draining) cut(kind int) {
 	}
 }
 
-func (u *upstream) isRouted() bool {
-	u.pool.mu.Lock()
-	defer u.pool.mu.Unlock()
-	return u.routed
+// routes finds one of the containers in the table in force.
+func (p *Proxy) routes(ids []string) (name string, ok bool) {
+	for _, pool := range p.inForce().Pools {
+		for _, u := range pool.Upstreams {
+			if slices.Contains(ids, u.ID) {
+				return u.Name, true
+			}
+		}
+	}
+	return "", false
 }

@@ -50,8 +50,14 @@ type exchange struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	p.work.Add(1)
 	defer p.work.Done()
-	d := in.Context().Value(doorKey{}).(*door)
-	x := &exchange{ResponseWriter: w, proxy: p, door: d, pool: d.behind.Load().pool}
+	c := in.Context().Value(connKey{}).(*clientConn)
+	b := c.door.behind.Load()
+	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, pool: b.take(c.meant), in: in}
+	if x.pool == nil {
+		x.refuseUncalled(b.nobody)
+		return
+	}
+	defer x.pool.release()
 	x.flight.ender = x
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
@@ -61,9 +67,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	if x.claim(nil) == nil {
-		x.pool.nobody.requests.Add(1)
-		x.pool.nobody.lost.Add(1)
-		x.refuse(http.StatusServiceUnavailable)
+		x.refuseUncalled(x.pool.nobody)
 		return
 	}
 	aborted := true
@@ -74,6 +78,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	x.rproxy.ServeHTTP(x, x.in)
 	aborted = false
+}
+
+// refuseUncalled refuses a request for which there is no upstream.
+func (x *exchange) refuseUncalled(nobody *counter) {
+	nobody.requests.Add(1)
+	nobody.lost.Add(1)
+	x.refuse(http.StatusServiceUnavailable)
 }
 
 // claim claims an upstream, another than avoid where there is one, and moves the
@@ -201,7 +212,13 @@ func (x *exchange) WriteHeader(status int) {
 
 // hurry gives the client WriteIdle from now to take what is written next. Each
 // answer sets it anew, so one of a former answer does no harm.
+//
+// HTTP/2 streams get none: one that has passed resets a stream that waits for the
+// app. The connection has its own, Server.HTTP2.
 func (x *exchange) hurry() {
+	if x.in.ProtoMajor == 2 {
+		return
+	}
 	now := time.Now()
 	if now.Sub(x.hurried) < x.proxy.limits.WriteIdle/60 || x.isCut.Load() {
 		return

@@ -106,6 +106,9 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.Response, error) {
+	if x.in.ProtoMajor == 2 {
+		return u.http2.RoundTrip(out)
+	}
 	if x.plain(out) {
 		return x.direct(u, out, replayable)
 	}
@@ -159,6 +162,11 @@ func (x *exchange) answered(res *http.Response) (*http.Response, error) {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.answer.switched = res
 		return nil, errSwitched
+	}
+	// That it answered HTTP, not that somebody asked: one stray request must not
+	// make a database's clients wait.
+	if x.pool.learnt.Load() == unknown {
+		x.pool.learnt.CompareAndSwap(unknown, clientFirst)
 	}
 	x.answer.x = x
 	x.answer.body = res.Body

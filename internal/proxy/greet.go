@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -14,22 +14,24 @@ import (
 // What a pool has learnt about who speaks first on its connections.
 const (
 	unknown     = iota
-	clientFirst // HTTP was seen, or an upstream kept silent: silent clients are waited for
+	clientFirst // an upstream answered HTTP or kept silent: silent clients are waited for
 	serverFirst // an upstream spoke first (SMTP, MySQL, SSH, NATS): clients are relayed at once
 )
 
 const (
-	// silence is how long a client of an Auto listener may say nothing before the
-	// upstream is asked whether it speaks first. Such protocols start that much
-	// later, once; browsers that connect ahead are seldom so quick.
+	// silence is how long a client of a published Auto listener may say nothing
+	// before the upstream is asked whether it speaks first. Such protocols start
+	// that much later, once; browsers that connect ahead are seldom so quick.
 	silence = 100 * time.Millisecond
 	// askAgain is how long to wait where there is no upstream to ask.
 	askAgain = time.Second
-	// httpWords begin an answer that an HTTP server gives without a request.
-	httpWords = "HTTP/"
-	// speakWait is how long an upstream has to speak first.
+	// speakWait is how long a published port's upstream has to speak first.
 	speakWait = 5 * time.Second
 )
+
+// carried is what tell says when nothing is left to be done: the connection has
+// been relayed to its end, or turned away.
+const carried = -1
 
 // greet finds out what a fresh connection speaks and passes it on: to net/http or
 // to a relay. Nothing of it is consumed, so both get the bare connection.
@@ -38,61 +40,71 @@ const (
 // must not be relayed, or wait for the server's greeting, for which it must. So
 // the upstream is asked: a connection is opened to it, and who speaks first
 // decides. A pool asks only until it has learnt the answer.
+//
+// At a holder's listener everybody is asked for at once, so that no protocol is
+// any later than it would be without us, and a port on which no replica listens
+// refuses before anything was said.
 func (p *Proxy) greet(ctx context.Context, c *clientConn) {
-	for {
-		kind, err := p.tell(ctx, c)
-		switch {
-		case err != nil:
-			c.Close()
-			return
-		case kind == speaksOther:
-			if p.carry(ctx, c, nil) {
-				return
-			}
-		case kind == carried:
-			return
-		default:
-			p.http.hand(c)
-			return
-		}
+	if !c.arrive() {
+		c.turnAway()
+		return
+	}
+	for p.meet(ctx, c) {
 	}
 }
 
-// carried is what tell says when the connection has been relayed to its end.
-const carried = -1
-
-// tell says what the client speaks.
-func (p *Proxy) tell(ctx context.Context, c *clientConn) (int, error) {
+// meet passes the connection on by the table in force. True: a shift was faster,
+// and the client is still waiting.
+func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 	b := c.door.behind.Load()
-	pool, auto := b.pool, b.protocol == steady.Auto
-	if b.protocol == steady.TCP {
-		return speaksOther, nil
+	pool := b.take(c.meant)
+	if pool == nil {
+		c.turnAway()
+		return false
 	}
-	patience := p.limits.IdleTimeout
-	learnt := pool.learnt.Load()
-	if auto {
-		switch learnt {
-		case serverFirst:
-			return speaksOther, nil
-		case unknown:
-			patience = silence
-		}
-	}
-	kind, err := c.listen(patience, p.limits.ReadHeaderTimeout)
-	if errors.Is(err, os.ErrDeadlineExceeded) && auto && learnt == unknown {
-		return p.ask(ctx, c, pool)
-	}
+	defer pool.release()
+	kind, err := p.tell(ctx, c, pool, b.protocol)
 	switch {
 	case err != nil:
-		return kind, err
-	case kind == speaksHTTP:
-		pool.learnt.CompareAndSwap(unknown, clientFirst)
-	case kind == speaksHTTP2:
-		return speaksOther, nil // the app speaks it or hangs up; we do not translate
-	case !auto:
+		c.Close()
+	case kind == carried:
+	case pool.relays(kind):
+		return !p.carry(ctx, c, pool, nil)
+	default:
+		p.http.hand(c)
+	}
+	return false
+}
+
+// relays says whether what speaks so is relayed. A published port's HTTP/2 is: the
+// app speaks it or hangs up; we do not translate.
+func (p *pool) relays(kind int) bool {
+	return kind == speaksOther || kind == speaksHTTP2 && p.template == nil
+}
+
+// tell says what the client speaks.
+func (p *Proxy) tell(ctx context.Context, c *clientConn, pool *pool, protocol string) (int, error) {
+	if protocol == steady.TCP {
+		return speaksOther, nil
+	}
+	patience, auto := p.limits.IdleTimeout, protocol == steady.Auto
+	learnt := pool.learnt.Load()
+	switch {
+	case auto && learnt == serverFirst:
+		return speaksOther, nil
+	case auto && learnt == unknown && pool.template != nil:
+		return p.ask(ctx, c, pool)
+	case auto && learnt == unknown:
+		patience = silence
+	}
+	kind, err := c.listen(patience, p.limits.ReadHeaderTimeout)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && auto && learnt == unknown:
+		return p.ask(ctx, c, pool)
+	case err == nil && kind == speaksOther && !auto:
 		return speaksHTTP, nil // and net/http says what is wrong with it
 	}
-	return kind, nil
+	return kind, err
 }
 
 // listen waits for the client's first words.
@@ -106,9 +118,13 @@ func (c *clientConn) listen(patience, head time.Duration) (int, error) {
 func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error) {
 	for end := time.Now().Add(p.limits.IdleTimeout); time.Now().Before(end); {
 		// Before the claim: from then on a shift may set it, to be heard here.
-		_ = c.SetReadDeadline(time.Now().Add(speakWait))
+		_ = c.SetReadDeadline(pool.speakBy())
 		r := newRelay(pool, c.TCPConn)
 		if !r.open(ctx) {
+			if r.unheard {
+				c.turnAway()
+				return carried, nil
+			}
 			// Nobody to ask: nothing is learnt.
 			if kind, err := c.listen(askAgain, p.limits.ReadHeaderTimeout); !errors.Is(err, os.ErrDeadlineExceeded) {
 				return kind, err
@@ -116,8 +132,8 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 			continue
 		}
 		kind, err := p.first(c, r, pool)
-		if kind == speaksOther || kind == speaksHTTP2 {
-			if p.carry(ctx, c, r) {
+		if pool.relays(kind) {
+			if p.carry(ctx, c, pool, r) {
 				return carried, nil
 			}
 			continue // a shift was faster
@@ -130,59 +146,88 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 			pool.learnt.CompareAndSwap(unknown, clientFirst)
 			break
 		}
+		end = time.Now().Add(p.limits.IdleTimeout)
 	}
 	return c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
 }
 
+// speakBy is until when a client and the upstream it was connected to may both be
+// silent. Calls from within may as long as they like, as without us.
+func (p *pool) speakBy() time.Time {
+	if p.template != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(speakWait)
+}
+
 // first waits for who speaks first: the client at c or the upstream at r.
 func (p *Proxy) first(c *clientConn, r *relay, pool *pool) (int, error) {
-	spoke := r.upstreamSpeaks(c.TCPConn)
+	heard := r.hear(c.TCPConn)
 	kind, err := peek(c.TCPConn, p.limits.ReadHeaderTimeout)
-	server := spoke()
+	said := heard()
 	_ = c.SetReadDeadline(time.Time{})
 	switch {
-	case server:
+	case said == speaksOther:
 		pool.learnt.Store(serverFirst)
 		return speaksOther, nil
-	case kind == speaksHTTP:
-		pool.learnt.Store(clientFirst)
+	case pool.template == nil || said == speaksHTTP || kind == speaksHTTP || kind == speaksHTTP2 || r.isCut():
+		return kind, err
+	case said == hungUpFirst && errors.Is(err, os.ErrDeadlineExceeded), err == nil:
+		return speaksOther, nil // its end is passed on, as what the client began to say
 	}
 	return kind, err
 }
 
-// upstreamSpeaks waits for the upstream's first word beside the caller and then
-// interrupts the caller's peek at the client. The function returned ends the wait
-// and says whether it came.
-func (r *relay) upstreamSpeaks(client *net.TCPConn) func() bool {
+// hungUpFirst is what hear says of an upstream that closed without a word.
+const hungUpFirst = -2
+
+// hear waits for the upstream's first word beside the caller and then interrupts
+// the caller's peek at the client. The function returned ends the wait and says
+// what came: undecided where nothing did.
+func (r *relay) hear(client *net.TCPConn) func() int {
 	done := make(chan struct{})
 	var err error
-	http := false
+	var stopped atomic.Bool
+	kind, begun := undecided, false
 	go func() {
 		defer close(done)
-		var said [len(httpWords)]byte
+		var said [longestGreeting]byte
 		err = peekEach(r.upstream, said[:], func(b []byte) bool {
-			http = string(b) == httpWords // a 408: it waited for a request
-			return http || !strings.HasPrefix(httpWords, string(b))
+			kind = classifyGreeting(b)
+			if kind == undecided && !begun {
+				begun = true
+				_ = r.upstream.SetReadDeadline(time.Now().Add(silence))
+			}
+			return kind != undecided
 		})
+		if begun && !stopped.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+			kind, err = speaksOther, nil // that was all of it
+		}
 		_ = client.SetReadDeadline(time.Unix(1, 0))
 	}()
-	return func() bool {
+	return func() int {
+		stopped.Store(true)
 		_ = r.upstream.SetReadDeadline(time.Unix(1, 0))
 		<-done
 		_ = r.upstream.SetReadDeadline(time.Time{})
-		return err == nil && !http
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return undecided
+		case err != nil:
+			return hungUpFirst
+		}
+		return kind
 	}
 }
 
 // carry relays the connection to its end; r is open already, or nil. False: a
 // shift was faster, and the client is still waiting.
-func (p *Proxy) carry(ctx context.Context, c *clientConn, r *relay) bool {
+func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) bool {
 	if r == nil {
-		r = newRelay(c.door.behind.Load().pool, c.TCPConn)
+		r = newRelay(pool, c.TCPConn)
 		if !r.open(ctx) {
 			r.lost()
-			reset(c.TCPConn)
-			c.Close()
+			c.turnAway()
 			return true
 		}
 	}

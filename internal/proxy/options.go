@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"syscall"
 	"time"
+
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // Options are what a Proxy is made of.
@@ -13,6 +15,11 @@ type Options struct {
 	TableFile string       // where the table in force is kept, and served from at start
 	Log       *slog.Logger // nil: nothing is logged
 	Limits    Limits
+
+	// Inherited are listeners that a former proxy listened on, kept open by whoever
+	// starts this one: used by name instead of being opened anew, so that what came
+	// in between is served. Run closes those it has no use for.
+	Inherited []listen.Handle
 }
 
 // Limits guard the proxy against slow and oversized clients. A zero field is its

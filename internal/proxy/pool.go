@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"container/list"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,13 @@ type pool struct {
 	counts  *counters
 	nobody  *counter // of what found no upstream: release 0
 	learnt  atomic.Int32
+	reached atomic.Bool // one of its upstreams has been connected to
+
+	// Of a pool that was made of a template; users and spare are guarded by its lock.
+	template *template
+	port     uint16
+	users    int
+	spare    *list.Element
 
 	mu sync.Mutex
 	// routed are the upstreams in force, the only ones claim gives.
@@ -31,8 +40,8 @@ type pool struct {
 }
 
 func newPool(name string, counts *counters) *pool {
-	service := name
-	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+	service, _, in := strings.Cut(name, "@")
+	if i := strings.LastIndexByte(name, ':'); i >= 0 && !in {
 		service = name[:i]
 	}
 	return &pool{
@@ -72,8 +81,11 @@ func (p *pool) choose(avoid *upstream) *upstream {
 	for i := range n {
 		u := p.routed[(p.turn+i)%n]
 		load := u.flights.total()
-		if u == avoid || u.failing() {
+		if u.failing() {
 			load += 1 << 30
+		}
+		if u == avoid {
+			load += 1 << 31
 		}
 		if best == nil || load < bestLoad {
 			best, bestLoad = u, load
@@ -107,7 +119,9 @@ func (p *pool) dialled(u *upstream, err error) {
 	u.failedAt = time.Time{}
 	if err != nil {
 		u.failedAt = time.Now()
+		return
 	}
+	p.reached.Store(true)
 }
 
 // leave counts f out. What a drain that watches learns, it learns here.
@@ -217,6 +231,19 @@ func (p *pool) gone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.known) == 0
+}
+
+// each makes a pool a group of its own.
+func (p *pool) each() []*pool { return []*pool{p} }
+
+// closeIdle closes the idle connections to all its upstreams.
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	known := slices.Collect(maps.Values(p.known))
+	p.mu.Unlock()
+	for _, u := range known {
+		u.closeIdle()
+	}
 }
 
 // replicas lists the known upstreams of the containers named by id.

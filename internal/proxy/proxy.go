@@ -35,11 +35,16 @@ type Proxy struct {
 	serving sync.Mutex // one table at a time
 	mu      sync.Mutex // guards what follows
 	table   steady.Table
-	pools   map[string]*pool
-	leaving []*pool // no table lists them; something may be in flight
+	pools   map[string]group
+	leaving []group // no table lists them; something may be in flight
 	doors   map[key]*door
-	missing map[key]error // listed, but could not be bound when the table was loaded
+	lent    map[string]*socket // holders' listeners by name, in force or for the next table
+	missing map[key]error      // listed, but could not be had when the table was loaded
 }
+
+// pingAfter is how long an HTTP/2 client may send nothing before it is asked
+// whether it is still there: it has no idle deadline while a request is open.
+const pingAfter = 30 * time.Second
 
 // quiet takes net/http's own words, which are about clients.
 var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
@@ -56,7 +61,7 @@ func New(o Options) (*Proxy, error) {
 	return &Proxy{
 		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
-		pools: map[string]*pool{}, doors: map[key]*door{}, missing: map[key]error{},
+		pools: map[string]group{}, doors: map[key]*door{}, lent: map[string]*socket{}, missing: map[key]error{},
 	}, nil
 }
 
@@ -76,18 +81,21 @@ func (p *Proxy) Run(ctx context.Context) error {
 	srv := p.server(life)
 	p.work.Go(func() { _ = srv.Serve(p.http) })
 	p.resume(life)
+	p.work.Go(func() { p.lending(life, control.handles) })
 	ctl := &http.Server{Handler: p.control(life), ReadHeaderTimeout: p.limits.ReadHeaderTimeout, ErrorLog: quiet}
 	failed := make(chan error, 1)
 	p.work.Go(func() { failed <- ctl.Serve(control.ln) })
 	p.log.Info("proxy serves", "socket", p.opts.Socket, "pid", os.Getpid())
 	err = p.until(ctx, life, failed)
 	_ = ctl.Close()
+	_ = control.handles.Close()
 	p.finish()
 	kill()
 	p.conns.closeAll()
 	_ = srv.Close()
 	p.work.Wait()
 	p.closeIdle()
+	p.closeLent()
 	return err
 }
 
@@ -109,15 +117,20 @@ func relaxCollector() (restore func()) {
 
 // server is net/http's, for connections already known to speak HTTP.
 func (p *Proxy) server(life context.Context) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           p,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, WriteByteTimeout: p.limits.WriteIdle},
 		ReadHeaderTimeout: p.limits.ReadHeaderTimeout,
 		IdleTimeout:       p.limits.IdleTimeout,
 		MaxHeaderBytes:    p.limits.MaxHeaderBytes,
 		ErrorLog:          quiet,
 		BaseContext:       func(net.Listener) context.Context { return life },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, doorKey{}, c.(*clientConn).door)
+			return context.WithValue(ctx, connKey{}, c.(*clientConn))
 		},
 	}
 }
@@ -184,10 +197,13 @@ func (p *Proxy) allPools() []*pool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]*pool, 0, len(p.pools)+len(p.leaving))
-	for _, pool := range p.pools {
-		out = append(out, pool)
+	for _, g := range p.pools {
+		out = append(out, g.each()...)
 	}
-	return append(out, p.leaving...)
+	for _, g := range p.leaving {
+		out = append(out, g.each()...)
+	}
+	return out
 }
 
 // replicas lists the known upstreams of the containers named.

@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +21,10 @@ type relay struct {
 	upstream *net.TCPConn // nil until dialled
 	closed   bool
 	stop     context.CancelFunc
+
+	// unheard: everyone asked refuses the connection, at a port where nobody has
+	// ever answered. Nothing listens there, and nothing is lost.
+	unheard bool
 }
 
 func newRelay(p *pool, client *net.TCPConn) *relay {
@@ -28,9 +35,11 @@ func newRelay(p *pool, client *net.TCPConn) *relay {
 
 // open claims an upstream and dials it; another where that fails. Until it is
 // carried it is a question, which a shift breaks off, and then another upstream
-// is claimed.
+// is claimed. One that refuses is not asked twice where it is not known that
+// anything listens on that port at all.
 func (r *relay) open(ctx context.Context) bool {
 	var avoid *upstream
+	var refused []*upstream
 	pause := firstPause
 	for range maxTries {
 		r.kind, r.wasCut = question, false
@@ -38,21 +47,38 @@ func (r *relay) open(ctx context.Context) bool {
 		if u == nil {
 			return false
 		}
+		if slices.Contains(refused, u) {
+			r.unheard = true
+			r.pool.leave(&r.flight)
+			return false
+		}
 		again := u == avoid
-		if (!again || wait(ctx, pause)) && r.dial(ctx, u) {
+		if again && !wait(ctx, pause) {
+			r.pool.leave(&r.flight)
+			return false
+		}
+		err := r.dial(ctx, u)
+		if err == nil {
 			return true
 		}
 		r.pool.leave(&r.flight)
+		if errors.Is(err, syscall.ECONNREFUSED) && r.pool.template != nil && !r.pool.reached.Load() {
+			refused = append(refused, u)
+		}
 		if again {
 			pause *= 2
 		}
 		avoid = u
 	}
+	r.unheard = len(refused) == maxTries
 	return false
 }
 
 // lost counts a connection that could not be opened, for the upstream tried last.
 func (r *relay) lost() {
+	if r.unheard {
+		return
+	}
 	if u := r.flight.upstream; u != nil {
 		u.count.lost.Add(1)
 		return
@@ -60,7 +86,7 @@ func (r *relay) lost() {
 	r.pool.nobody.lost.Add(1)
 }
 
-func (r *relay) dial(ctx context.Context, u *upstream) bool {
+func (r *relay) dial(ctx context.Context, u *upstream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.mu.Lock()
@@ -68,16 +94,16 @@ func (r *relay) dial(ctx context.Context, u *upstream) bool {
 	r.mu.Unlock()
 	c, err := u.dial(ctx, "tcp", "")
 	if err != nil {
-		return false
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		c.Close()
-		return false
+		return errCut
 	}
 	r.upstream = c.(*net.TCPConn)
-	return true
+	return nil
 }
 
 // drop leaves the upstream without having carried anything.

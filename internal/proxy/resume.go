@@ -13,6 +13,8 @@ import (
 // puts a table in force.
 func (p *Proxy) resume(life context.Context) {
 	clearTemporaries(p.opts.TableFile)
+	inherited := p.inherit()
+	defer inherited.close()
 	r, err := load(p.opts.TableFile)
 	if err != nil {
 		aside := p.opts.TableFile + ".unreadable"
@@ -23,17 +25,23 @@ func (p *Proxy) resume(life context.Context) {
 	fresh := map[key]*door{}
 	missing := map[key]error{}
 	for i, k := range keys(r.Table.Listeners) {
-		l := r.Table.Listeners[i]
-		ln, err := listen.TCP(life, remembered(r, i).Addr())
-		if err != nil && l.Port == 0 {
-			ln, err = listen.TCP(life, l.Addr())
+		l := remembered(r, i)
+		ln, err := inherited.take(listenerName(l)), error(nil)
+		switch {
+		case ln == nil && k.holder != "":
+			err = errNotLent
+		case ln == nil:
+			ln, err = bindAgain(life, l, r.Table.Listeners[i])
 		}
-		if err != nil {
-			p.log.Error("listen", "addr", l.Addr(), "err", err)
+		switch {
+		case err != nil:
+			p.log.Error("listen", "addr", listenerName(l), "err", err)
 			missing[k] = err
-			continue
+		case k.holder != "":
+			p.lent[listenerName(l)] = ln
+		default:
+			fresh[k] = &door{ln: ln}
 		}
-		fresh[k] = &door{ln: ln}
 	}
 	p.force(life, r.Table, fresh)
 	p.mu.Lock()
@@ -41,10 +49,23 @@ func (p *Proxy) resume(life context.Context) {
 	p.missing = missing
 }
 
+// bindAgain listens where the proxy before did, and where nobody chose the port on
+// another if need be.
+func bindAgain(ctx context.Context, before, l steady.Listener) (*socket, error) {
+	ln, err := listen.TCP(ctx, before.Addr())
+	if err != nil && l.Port == 0 {
+		ln, err = listen.TCP(ctx, l.Addr())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &socket{TCPListener: ln}, nil
+}
+
 // remembered is the record's i-th listener with the port it got.
 func remembered(r record, i int) steady.Listener {
 	l := r.Table.Listeners[i]
-	if l.Port == 0 && i < len(r.Bound) {
+	if l.Port == 0 && l.Holder == "" && i < len(r.Bound) {
 		l.Port = r.Bound[i]
 	}
 	return l
@@ -60,7 +81,7 @@ func (p *Proxy) rebind(life context.Context) {
 		return
 	}
 	for i, k := range keys(p.table.Listeners) {
-		if p.missing[k] == nil {
+		if p.missing[k] == nil || k.holder != "" {
 			continue
 		}
 		l := p.table.Listeners[i]
@@ -69,8 +90,8 @@ func (p *Proxy) rebind(life context.Context) {
 			p.missing[k] = err
 			continue
 		}
-		d := &door{ln: ln}
-		d.behind.Store(&behind{pool: p.pools[l.Pool], protocol: l.Protocol})
+		d := &door{ln: &socket{TCPListener: ln}}
+		d.behind.Store(p.behind(l))
 		p.open(life, k, d)
 		p.log.Info("listens at last", "addr", l.Addr())
 	}

@@ -58,20 +58,23 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 		if d == nil {
 			d = fresh[k]
 		}
+		lent := p.lent[listenerName(l)]
+		if d == nil && lent != nil {
+			d = &door{ln: lent}
+		}
 		if d == nil { // missing since the table was loaded
 			continue
 		}
-		if b := d.behind.Load(); b == nil || b.pool != p.pools[l.Pool] || b.protocol != l.Protocol {
-			d.behind.Store(&behind{pool: p.pools[l.Pool], protocol: l.Protocol})
-		}
+		d.behind.Store(p.behind(l))
 		if p.doors[k] == nil {
 			p.open(life, k, d)
+		} else if lent != nil && lent != d.ln {
+			p.move(life, d, lent)
 		}
 	}
 	for k, d := range p.doors {
 		if !keep[k] {
-			d.close()
-			delete(p.doors, k)
+			p.shut(k, d)
 		}
 	}
 	for k := range p.missing {
@@ -86,28 +89,45 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 func (p *Proxy) open(life context.Context, k key, d *door) {
 	p.doors[k] = d
 	delete(p.missing, k)
-	p.work.Go(func() { p.accept(life, d) })
+	ln := d.ln
+	p.work.Go(func() { p.accept(life, d, ln) })
+}
+
+// move has a door accept from another socket than before.
+func (p *Proxy) move(life context.Context, d *door, to *socket) {
+	d.ln.leave()
+	d.ln = to
+	p.work.Go(func() { p.accept(life, d, to) })
+}
+
+// shut closes a door that no table lists any more.
+func (p *Proxy) shut(k key, d *door) {
+	d.leave()
+	delete(p.doors, k)
+	if name := steady.HolderListener(k.holder); p.lent[name] == d.ln {
+		delete(p.lent, name)
+	}
 }
 
 // shift gives each pool its upstreams, each under its own lock. What a table
 // does not name is left without.
 func (p *Proxy) shift(to []steady.Pool) {
-	p.leaving = slices.DeleteFunc(p.leaving, (*pool).gone)
+	p.leaving = slices.DeleteFunc(p.leaving, group.gone)
 	listed := make(map[string]bool, len(to))
 	for _, s := range to {
 		listed[s.Name] = true
-		pool := p.pools[s.Name]
-		if pool == nil {
-			pool = newPool(s.Name, &p.counts)
-			p.pools[s.Name] = pool
+		g := p.pools[s.Name]
+		if g == nil {
+			g = newGroup(s.Name, &p.counts)
+			p.pools[s.Name] = g
 		}
-		pool.shift(s.Upstreams)
+		g.shift(s.Upstreams)
 	}
-	for name, pool := range p.pools {
+	for name, g := range p.pools {
 		if !listed[name] {
-			pool.shift(nil)
+			g.shift(nil)
 			delete(p.pools, name)
-			p.leaving = append(p.leaving, pool)
+			p.leaving = append(p.leaving, g)
 		}
 	}
 }
@@ -127,14 +147,21 @@ func (b *binding) bind(listeners []steady.Listener) error {
 	ks := keys(listeners)
 	for i, k := range ks {
 		p.mu.Lock()
-		d := p.doors[k]
+		d, lent := p.doors[k], p.lent[listenerName(listeners[i])]
 		p.mu.Unlock()
+		if k.holder != "" {
+			if lent == nil {
+				return steady.ErrUsage.With("the listener of holder "+k.holder+" has not been lent to the proxy", "")
+			}
+			b.ports = append(b.ports, listen.Port(lent))
+			continue
+		}
 		if d == nil {
 			ln, err := b.listen(listeners[i].Addr(), k, ks)
 			if err != nil {
 				return bindError(err)
 			}
-			d = &door{ln: ln}
+			d = &door{ln: &socket{TCPListener: ln}}
 			b.fresh[k] = d
 		}
 		b.ports = append(b.ports, d.port())
@@ -164,8 +191,9 @@ func (b *binding) makeRoom(k key, ks []key) {
 		if at.port == k.port && !slices.Contains(ks, at) {
 			delete(p.doors, at)
 			d.gone.Store(true)
-			d.ln.Close()
+			d.ln.left.Store(true)
 			b.moved = append(b.moved, d)
+			d.ln.end()
 		}
 	}
 }
@@ -206,7 +234,7 @@ func (b *binding) undo() {
 func (p *Proxy) reopen(life context.Context, old *door, addr *net.TCPAddr) {
 	for i, k := range keys(p.table.Listeners) {
 		l := p.table.Listeners[i]
-		if p.doors[k] != nil || l.Port != uint16(addr.Port) {
+		if p.doors[k] != nil || l.Port != uint16(addr.Port) || k.holder != "" {
 			continue
 		}
 		ln, err := listen.TCP(life, l.Addr())
@@ -214,7 +242,7 @@ func (p *Proxy) reopen(life context.Context, old *door, addr *net.TCPAddr) {
 			p.missing[k] = err
 			continue
 		}
-		d := &door{ln: ln}
+		d := &door{ln: &socket{TCPListener: ln}}
 		d.behind.Store(old.behind.Load())
 		p.open(life, k, d)
 	}
@@ -262,7 +290,7 @@ func (p *Proxy) elsewhere(l steady.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, d := range p.doors {
-		if k.port == l.Port && d.behind.Load().pool.name != l.Pool {
+		if k.holder == "" && k.port == l.Port && d.behind.Load().pool.name != l.Pool {
 			return true
 		}
 	}

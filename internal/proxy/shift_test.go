@@ -23,10 +23,18 @@ type load struct {
 	versions   sync.Map // answer → true
 	wg         sync.WaitGroup
 	stop       chan struct{}
+	fresh      bool // a connection for every request
 }
 
 func startLoad(addr string, clients int, post bool) *load {
-	l := &load{stop: make(chan struct{})}
+	return (&load{stop: make(chan struct{})}).start(addr, clients, post)
+}
+
+func startFreshLoad(addr string, clients int, post bool) *load {
+	return (&load{stop: make(chan struct{}), fresh: true}).start(addr, clients, post)
+}
+
+func (l *load) start(addr string, clients int, post bool) *load {
 	for range clients {
 		l.wg.Go(func() { l.client(addr, post) })
 	}
@@ -35,7 +43,7 @@ func startLoad(addr string, clients int, post bool) *load {
 
 func (l *load) client(addr string, post bool) {
 	req, _ := http.NewRequest("GET", "http://"+addr+"/", nil)
-	tr := &http.Transport{}
+	tr := &http.Transport{DisableKeepAlives: l.fresh}
 	defer tr.CloseIdleConnections()
 	for {
 		select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -45,6 +46,37 @@ func classify(b []byte) int {
 		return speaksOther
 	}
 	return undecided
+}
+
+const (
+	// httpWords begin an answer that an HTTP server gives without a request: a 408.
+	httpWords = "HTTP/"
+	// longestGreeting is the head of an HTTP/2 frame (RFC 9113 4.1).
+	longestGreeting = 9
+)
+
+// classifyGreeting reads what an upstream says before its client has said a word.
+// An HTTP server may say that it waited for a request, and an HTTP/2 server's
+// SETTINGS (gRPC's among them) need not wait for the client's.
+func classifyGreeting(b []byte) int {
+	settings := [longestGreeting]byte{3: 0x4}
+	n := min(len(b), longestGreeting)
+	switch {
+	case strings.HasPrefix(string(b), httpWords):
+		return speaksHTTP
+	case strings.HasPrefix(httpWords, string(b)):
+		return undecided
+	}
+	// The length is 24 bits, of which few are used; all else is fixed.
+	for i, c := range b[:n] {
+		if i != 1 && i != 2 && c != settings[i] {
+			return speaksOther
+		}
+	}
+	if n < longestGreeting {
+		return undecided
+	}
+	return speaksHTTP
 }
 
 // peek waits until the first bytes of c can be told apart, and consumes none.

@@ -13,10 +13,14 @@ import (
 
 // controlSocket is the control socket and the lock that goes with it.
 type controlSocket struct {
-	path string
-	ln   net.Listener
-	lock *os.File
+	path    string
+	ln      net.Listener
+	handles net.Listener // beside it, for descriptors; see Client.Lend
+	lock    *os.File
 }
+
+// handlesSocket is the path of the socket for descriptors.
+func handlesSocket(control string) string { return control + ".fds" }
 
 // openControl opens the control socket, 0600, in a directory it makes 0700 where
 // it is missing. A lock beside it tells a live proxy from a socket that a dead
@@ -39,7 +43,13 @@ func openControl(path string) (*controlSocket, error) {
 		lock.Close()
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	return &controlSocket{path: path, ln: peerListener{ln}, lock: lock}, nil
+	handles, err := listenUnix(handlesSocket(path))
+	if err != nil {
+		ln.Close()
+		lock.Close()
+		return nil, fmt.Errorf("open control socket for descriptors: %w", err)
+	}
+	return &controlSocket{path: path, ln: peerListener{ln}, handles: peerListener{handles}, lock: lock}, nil
 }
 
 // listenUnix binds beside and renames over, so that nobody ever sees the socket
@@ -63,7 +73,9 @@ func listenUnix(path string) (*net.UnixListener, error) {
 
 func (c *controlSocket) close() {
 	_ = c.ln.Close()
+	_ = c.handles.Close()
 	_ = os.Remove(c.path)
+	_ = os.Remove(handlesSocket(c.path))
 	_ = c.lock.Close()
 }
 

@@ -439,9 +439,6 @@ func TestTCP_DrainEndsWithAFinThenAReset(t *testing.T) {
 
 func TestTCP_WithoutUpstreamTheConnectionIsResetAndCounted(t *testing.T) {
 	r := newRig(t, steady.TCP, proxy.Limits{})
-	c := r.dial()
-	if _, err := c.r.ReadByte(); err == nil {
-		t.Error("open")
-	}
+	expectReset(t, r.addr)
 	eventually(t, "counted", func() bool { return r.counts(0).Lost == 1 })
 }

@@ -24,23 +24,53 @@ func check(t steady.Table) error {
 	}
 	addrs := map[string]bool{}
 	for _, l := range t.Listeners {
+		switch l.Protocol {
+		case steady.Auto, steady.HTTP, steady.TCP:
+		default:
+			return badTable("listener %s: no protocol %q", listenerName(l), l.Protocol)
+		}
+		if name := listenerName(l); addrs[name] && (l.Port != 0 || l.Holder != "") {
+			return badTable("listener %s is there twice", name)
+		}
+		addrs[listenerName(l)] = true
+		if l.Holder != "" {
+			if err := checkHolder(l, pools); err != nil {
+				return err
+			}
+			continue
+		}
 		if l.Host != "" {
 			if _, err := netip.ParseAddr(l.Host); err != nil {
 				return badTable("listener %s: the host is no address", l.Addr())
 			}
 		}
-		switch l.Protocol {
-		case steady.Auto, steady.HTTP, steady.TCP:
-		default:
-			return badTable("listener %s: no protocol %q", l.Addr(), l.Protocol)
-		}
-		if !pools[l.Pool] {
+		if !pools[l.Pool] || inner(l.Pool) {
 			return badTable("listener %s: no pool %q", l.Addr(), l.Pool)
 		}
-		if l.Port != 0 && addrs[l.Addr()] {
-			return badTable("listener %s is there twice", l.Addr())
+	}
+	return nil
+}
+
+// listenerName is what a listener is lent, inherited and complained of under.
+func listenerName(l steady.Listener) string {
+	if l.Holder != "" {
+		return steady.HolderListener(l.Holder)
+	}
+	return "tcp:" + l.Addr()
+}
+
+// checkHolder checks a listener in a holder's network namespace.
+func checkHolder(l steady.Listener, pools map[string]bool) error {
+	if l.Host != "" || l.Port != 0 || l.Pool != "" {
+		return badTable("listener of holder %s: an address or a pool of its own", l.Holder)
+	}
+	for addr, pool := range l.Arrivals {
+		if _, err := netip.ParseAddr(addr); err != nil {
+			return badTable("listener of holder %s: %q is no address", l.Holder, addr)
 		}
-		addrs[l.Addr()] = true
+		if !pools[pool] || !inner(pool) {
+			return badTable("listener of holder %s: no pool %q for calls from within", l.Holder, pool)
+		}
 	}
 	return nil
 }
@@ -52,12 +82,22 @@ func checkUpstreams(p steady.Pool) error {
 			return badTable("pool %s: upstream %q is there twice, or has no id", p.Name, u.ID)
 		}
 		ids[u.ID] = true
-		host, port, err := net.SplitHostPort(u.Addr)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" {
+		if !isAddr(u.Addr, inner(p.Name)) {
 			return badTable("pool %s: %q is no address", p.Name, u.Addr)
 		}
 	}
 	return nil
+}
+
+// isAddr says whether addr is "host:port", or a bare address.
+func isAddr(addr string, bare bool) bool {
+	if bare {
+		_, err := netip.ParseAddr(addr)
+		return err == nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && n > 0 && host != ""
 }
 
 func badTable(format string, args ...any) error {

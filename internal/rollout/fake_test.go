@@ -30,6 +30,7 @@ type place struct {
 	full     bool              // the store's disk
 	traffic  steady.Traffic    // what the proxy has counted
 
+	holders  map[string]steady.Holder // by container name
 	routes   map[string]steady.Route
 	releases []steady.Release
 	rollouts map[int64]steady.Rollout
@@ -43,7 +44,7 @@ func newPlace() *place {
 	return &place{
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
-		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, rollouts: map[int64]steady.Rollout{},
+		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{},
 	}
 }

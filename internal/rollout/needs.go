@@ -36,6 +36,12 @@ type Runtime interface {
 	// Name gives the replica the service's names in its networks. Its addresses
 	// stay what they were.
 	Name(ctx context.Context, r steady.Release, name string) error
+	// Hold makes sure of the holder of the spec's service: it runs, it is on all
+	// the spec's networks, and has the service's names there. One that is as it
+	// should be is left alone; its addresses never change.
+	Hold(ctx context.Context, spec steady.Spec) (steady.Holder, error)
+	// Forget removes the service's holder. Gone is no error.
+	Forget(ctx context.Context, project, service string) error
 	// Stop sets the restart policy to no, sends the image's stop signal, waits
 	// grace, kills. A container that is gone or stopped is no error.
 	Stop(ctx context.Context, name string) error
@@ -45,7 +51,7 @@ type Runtime interface {
 	Wait(ctx context.Context, name string) (int, error)
 	// Tail gives the container's last n log lines, oldest first.
 	Tail(ctx context.Context, name string, n int) ([]string, error)
-	// Clean removes the project's networks, and its volumes when asked. What is
+	// Clean removes the project's holders and networks, and its volumes when asked. What is
 	// external or in use by others stays.
 	Clean(ctx context.Context, project string, volumes bool) error
 }

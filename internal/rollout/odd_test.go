@@ -319,7 +319,11 @@ func TestRollout_ANewReplicaThatDiesBeforeTheShiftFailsIt(t *testing.T) {
 	gate := make(chan struct{})
 	p.blocked["shop-api-2-2"] = gate
 	r := d.accept(t, p, request(two("v2")))
-	eventually(t, func() bool { return p.called("name shop-api-2-1") })
+	eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.done[r.ID]["api/probe/shop-api-2-1"]
+	})
 	p.dies("shop-api-2-1")
 	close(gate)
 	if end := d.await(t, p, r.ID); end.State == steady.RolloutDone || !errors.Is(end.Error, steady.ErrExited) || end.Error.Tail == nil {

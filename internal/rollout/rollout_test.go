@@ -130,7 +130,7 @@ func TestRollout_ReplacesTheServingReleaseAndLeavesNothing(t *testing.T) {
 	if got := p.route("api"); got != "2[shop-api-2-1]" && got != "2 [shop-api-2-1]" {
 		t.Errorf("route %s", got)
 	}
-	order := []string{"create shop-api-2-1", "start shop-api-2-1", "probe shop-api-2-1", "name shop-api-2-1", "route", "drain [shop-api-1-1]", "stop shop-api-1-1", "remove shop-api-1-1"}
+	order := []string{"hold api", "create shop-api-2-1", "start shop-api-2-1", "probe shop-api-2-1", "route", "drain [shop-api-1-1]", "stop shop-api-1-1", "remove shop-api-1-1"}
 	if got := slices.DeleteFunc(slices.Clone(p.calls), func(c string) bool { return !slices.Contains(order, c) }); !slices.Equal(got, order) {
 		t.Errorf("calls %v\nwant  %v", got, order)
 	}
@@ -261,7 +261,7 @@ func TestRollout_JobThatFailsFailsTheRollout(t *testing.T) {
 // TestRollout_CrashAtEveryStepEndsWithOneRelease kills the engine before and
 // after each step of a two-service rollout, then starts another on what is left.
 func TestRollout_CrashAtEveryStepEndsWithOneRelease(t *testing.T) {
-	kinds := []string{steady.StepPrepare, steady.StepCreate, steady.StepStart, steady.StepProbe, steady.StepAlias, steady.StepShift, steady.StepDrain, steady.StepStop, steady.StepRemove}
+	kinds := []string{steady.StepPrepare, steady.StepCreate, steady.StepStart, steady.StepProbe, steady.StepHolder, steady.StepShift, steady.StepDrain, steady.StepStop, steady.StepRemove}
 	for _, kind := range kinds {
 		for _, when := range []string{"before", "after"} {
 			t.Run(kind+":"+when, func(t *testing.T) { crashThenRestart(t, kind, when) })

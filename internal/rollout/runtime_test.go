@@ -25,6 +25,11 @@ func TestPlace_IsARuntimeAsTheRealOne(t *testing.T) {
 			Names: func(_ context.Context, _, name string) ([]string, error) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
+				_, replica := p.replicas[name]
+				_, holder := p.holders[name]
+				if !replica && !holder {
+					return nil, steady.ErrNoReplica
+				}
 				return p.names[name], nil
 			}}
 	})
@@ -148,11 +153,18 @@ func (p *place) Start(_ context.Context, name string) error {
 
 func (p *place) Name(_ context.Context, r steady.Release, name string) error {
 	defer p.note("name %s", name)()
-	return p.set(name, func(*steady.Replica) { p.names[name] = r.Spec.Networks[0].Aliases })
+	return p.set(name, func(*steady.Replica) {
+		if held, _ := r.Spec.Held(); !held {
+			p.names[name] = r.Spec.Networks[0].Aliases
+		}
+	})
 }
 
 func (p *place) Stop(_ context.Context, name string) error {
 	defer p.note("stop %s", name)()
+	if p.halt(name) {
+		return nil
+	}
 	err := p.set(name, func(c *steady.Replica) { c.State, c.ExitCode = steady.StateExited, 0 })
 	if errors.Is(err, steady.ErrNoReplica) {
 		return nil
@@ -195,6 +207,11 @@ func (p *place) Clean(_ context.Context, project string, _ bool) error {
 	for name, c := range p.replicas {
 		if c.Running() && p.projects[name] == project {
 			return nil
+		}
+	}
+	for name, h := range p.holders {
+		if h.Project == project {
+			p.forget(name)
 		}
 	}
 	delete(p.networks, project+"_default")

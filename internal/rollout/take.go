@@ -33,6 +33,8 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		return said{what: s.Replica}, rt.Stop(ctx, s.Replica)
 	case steady.StepRemove:
 		return said{what: s.Replica}, rt.Remove(ctx, s.Replica)
+	case steady.StepForget:
+		return said{}, rt.Forget(ctx, r.Project, s.Service)
 	case steady.StepWait:
 		return r.completed(ctx, s)
 	case steady.StepShift:
@@ -51,6 +53,9 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	switch s.Kind {
 	case steady.StepPrepare:
 		return said{}, rt.Prepare(ctx, release.Spec)
+	case steady.StepHolder:
+		h, err := rt.Hold(ctx, release.Spec)
+		return said{what: h.Name}, err
 	case steady.StepCreate:
 		_, err := rt.Create(ctx, release, s.Number, r.ID)
 		return said{what: s.Replica}, err

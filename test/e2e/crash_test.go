@@ -19,7 +19,7 @@ func TestCrash_TheDaemonKilledAtEachStepLosesNothing(t *testing.T) {
 	l := load.Start(load.Options{URL: h.api(), Rate: 100, Duration: 10 * time.Minute, WebSockets: -1, SSEs: -1,
 		Mix: load.Mix{KeepAlive: 0.4, Fresh: 0.3, Post: 0.3}})
 	release := 1
-	for _, step := range []string{"create", "start", "probe", "alias", "shift", "drain", "stop", "remove"} {
+	for _, step := range []string{"create", "start", "holder", "probe", "shift", "drain", "stop", "remove"} {
 		for _, when := range []string{"before", "after"} {
 			release++
 			crash(h, release, step+":"+when)

@@ -157,7 +157,7 @@ func (h *host) tearDown() {
 
 // sweep removes what a failed test left, and says so.
 func (h *host) sweep() {
-	left := h.containers()
+	left := h.all()
 	if len(left) == 0 {
 		return
 	}
@@ -165,8 +165,13 @@ func (h *host) sweep() {
 	_ = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run()
 }
 
-// containers names all containers of the project, in any state.
+// containers names the containers of the project's services, in any state.
 func (h *host) containers() []string {
+	return slices.DeleteFunc(h.all(), func(name string) bool { return strings.HasSuffix(name, "-steady") })
+}
+
+// all names all containers of the project, holders too.
+func (h *host) all() []string {
 	out, err := exec.Command("docker", "ps", "-a", "--filter", "label=com.docker.compose.project="+h.project, "--format", "{{.Names}}").Output()
 	if err != nil {
 		h.t.Fatalf("docker ps: %v", err)

@@ -21,6 +21,8 @@ type Runtime interface {
 	Create(ctx context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error)
 	Start(ctx context.Context, name string) error
 	Name(ctx context.Context, r steady.Release, name string) error
+	Hold(ctx context.Context, spec steady.Spec) (steady.Holder, error)
+	Forget(ctx context.Context, project, service string) error
 	Stop(ctx context.Context, name string) error
 	Remove(ctx context.Context, name string) error
 	Wait(ctx context.Context, name string) (int, error)

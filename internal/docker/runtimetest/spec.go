@@ -26,7 +26,7 @@ func Spec(project, service, image string) steady.Spec {
 		"com.docker.compose.config-hash":      "4d1c",
 	}
 	return steady.Spec{
-		Project: project, Service: service, Image: image, StopGrace: 5 * time.Second, Restart: "always", Replicas: 1,
+		Project: project, Service: service, Image: image, StopGrace: 5 * time.Second, Restart: "always", Replicas: 1, Internal: steady.InternalOff,
 		Container: body(map[string]any{
 			"Image": image, "Labels": labels, "StopTimeout": 5,
 			"ExposedPorts": map[string]any{"8000/tcp": map[string]any{}},
@@ -49,6 +49,13 @@ func Spec(project, service, image string) steady.Spec {
 				"com.docker.compose.project": project, "com.docker.compose.volume": "data"}}),
 		}},
 	}
+}
+
+// Held is Spec with a holder for the names.
+func Held(project, service, image string) steady.Spec {
+	s := Spec(project, service, image)
+	s.Internal = ""
+	return s
 }
 
 // body writes part of an Engine call. Maps of strings always can be written.

@@ -39,6 +39,15 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"tail gives the last lines, oldest first", tail},
 		{"observe lists every state and the images asked about", observe},
 		{"observe leaves other projects out", observeOthers},
+		{"hold makes a holder that has the names", hold},
+		{"hold again leaves it alone", holdAgain},
+		{"hold mends a holder that was stopped", holdStopped},
+		{"hold gives the names that the spec has now", holdNames},
+		{"replicas of a held service have no names", heldReplica},
+		{"hold of a service that cannot be held is ErrUnsupported", holdNone},
+		{"holders are no replicas", holderAside},
+		{"forget removes the holder, and of one that is gone is fine", forget},
+		{"clean removes holders", cleanHolder},
 		{"clean removes networks, and volumes when asked", clean},
 		{"clean leaves a network in use", cleanInUse},
 	}
@@ -56,6 +65,24 @@ type room struct {
 	Subject
 	t   *testing.T
 	ctx context.Context
+}
+
+// held is a release whose names belong to a holder.
+func (r *room) held(service string, number int) steady.Release {
+	r.t.Helper()
+	rel := r.release(service, r.Serve, number)
+	rel.Spec = Held(r.Project, service, r.Serve)
+	rel.Digest = rel.Spec.Digest()
+	return rel
+}
+
+// holder prepares and holds.
+func (r *room) holder(rel steady.Release) steady.Holder {
+	r.t.Helper()
+	r.must("prepare", r.Runtime.Prepare(r.ctx, rel.Spec))
+	h, err := r.Runtime.Hold(r.ctx, rel.Spec)
+	r.must("hold", err)
+	return h
 }
 
 // release is the project's release of that number of a service.

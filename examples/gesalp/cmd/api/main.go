@@ -16,7 +16,10 @@ func main() { os.Exit(service.Main(":8000", run)) }
 func run(ctx context.Context, env service.Env) error {
 	local := job.NewLocal(env.Service.Release)
 	defer local.Wait() // a job that runs here is finished here
-	a := &api.API{Local: local, Release: env.Service.Release, Stop: ctx, Log: env.Log, Patient: 5 * time.Second}
+	a := &api.API{
+		Local: local, Release: env.Service.Release, Stop: ctx, Log: env.Log, Patient: 5 * time.Second,
+		Neighbours: api.Neighbours{Report: env.Lookup("REPORT_URL"), Ollama: env.Lookup("OLLAMA_URL"), Model: env.Lookup("OLLAMA_MODEL")},
+	}
 	if url := env.Lookup("QUEUE_URL"); url != "" {
 		queue, err := job.Open(url, "api-"+env.Service.Release)
 		if err != nil {

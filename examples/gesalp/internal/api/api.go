@@ -1,6 +1,6 @@
 // Package api is the stack's front: it takes a table, has synthetic rows made of
 // it, reports progress and gives the rows. Besides it has plain endpoints
-// (exercise.go) that let a test see whether a deploy loses anything.
+// (exercise.go, neighbours.go) that let a test see whether a deploy loses anything.
 package api
 
 import (
@@ -36,6 +36,8 @@ type API struct {
 	Stop    context.Context // ends when streams must end
 	Log     *slog.Logger
 	Patient time.Duration // how long a new job waits for the queue before it runs here
+
+	Neighbours Neighbours // asked by /ask/…
 }
 
 // Routes gives the handler; health answers /health.
@@ -54,6 +56,9 @@ func (a *API) Routes(health http.Handler) http.Handler {
 	mux.HandleFunc("GET /sse", a.ticks)
 	mux.HandleFunc("GET /ws", a.echoSocket)
 	mux.HandleFunc("POST /upload", a.upload)
+	mux.HandleFunc("GET /ask/report", a.askReport)
+	mux.HandleFunc("GET /ask/ollama", a.askOllama)
+	mux.HandleFunc("GET /ask/queue", a.askQueue)
 	return mux
 }
 

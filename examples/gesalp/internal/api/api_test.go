@@ -200,6 +200,39 @@ func TestAPI_EchoGivesBodyAndItsSum(t *testing.T) {
 	}
 }
 
+func TestAPI_AsksItsNeighboursAndSaysWhenOneDoesNotAnswerWell(t *testing.T) {
+	var asked []string
+	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.Path)
+		fmt.Fprint(w, "good")
+	}))
+	defer good.Close()
+	bad := httptest.NewServer(http.NotFoundHandler())
+	defer bad.Close()
+	queue := queuetest.Start(t)
+	a := &api.API{
+		Local: job.NewLocal("7"), Release: "7", Stop: t.Context(), Log: slog.New(slog.DiscardHandler),
+		Queue: queue.Open("api"), Neighbours: api.Neighbours{Report: good.URL, Ollama: bad.URL},
+	}
+	s := &site{Server: httptest.NewServer(a.Routes(http.NotFoundHandler()))}
+	defer s.Close()
+	if resp, body := s.get(t, "/ask/report"); resp.StatusCode != http.StatusOK || body != "good" || len(asked) != 1 || asked[0] != "POST /reports" {
+		t.Errorf("report: %s %s after %v", resp.Status, body, asked)
+	}
+	if resp, body := s.get(t, "/ask/ollama"); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("ollama: %s %s, want 502", resp.Status, body)
+	}
+	if resp, body := s.get(t, "/ask/queue"); resp.StatusCode != http.StatusOK {
+		t.Errorf("queue: %s %s", resp.Status, body)
+	}
+	queue.Stop()
+	impatient := &http.Client{Timeout: 300 * time.Millisecond}
+	if resp, err := impatient.Get(s.URL + "/ask/queue"); err == nil {
+		resp.Body.Close()
+		t.Errorf("queue, while it is away: %s at once", resp.Status)
+	}
+}
+
 func TestAPI_UploadCountsBytes(t *testing.T) {
 	_, body := serve(t, nil).post(t, "/upload", "application/octet-stream", strings.Repeat("x", 3<<20))
 	if !strings.Contains(body, fmt.Sprintf(`"bytes":%d`, 3<<20)) {

@@ -1,0 +1,21 @@
+// See program.go. 4 is NOSPLIT, 512 is NOFRAME.
+TEXT ·hold(SB), 4|512, $0-0
+	MOVZ	$0x4002, R4
+	MOVD.W	R4, -16(RSP)
+	MOVD	ZR, R0
+	MOVD	RSP, R1
+	MOVD	ZR, R2
+	MOVZ	$8, R3
+	MOVZ	$135, R8
+	SVC
+wait:
+	MOVD	RSP, R0
+	MOVD	ZR, R1
+	MOVD	ZR, R2
+	MOVZ	$137, R8
+	SVC
+	CMNW	$4, R0
+	BEQ	wait
+	MOVD	ZR, R0
+	MOVZ	$94, R8
+	SVC
