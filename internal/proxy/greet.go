@@ -117,10 +117,8 @@ func (c *clientConn) listen(patience, head time.Duration) (int, error) {
 // ask connects a silent client to an upstream and waits for who speaks first.
 func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error) {
 	for end := time.Now().Add(p.limits.IdleTimeout); time.Now().Before(end); {
-		// Before the claim: from then on a shift may set it, to be heard here.
-		_ = c.SetReadDeadline(pool.speakBy())
 		r := newRelay(pool, c.TCPConn)
-		if !r.open(ctx) {
+		if !r.open(ctx, pool.speakBy) {
 			if r.unheard {
 				c.turnAway()
 				return carried, nil
@@ -225,7 +223,7 @@ func (r *relay) hear(client *net.TCPConn) func() int {
 func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) bool {
 	if r == nil {
 		r = newRelay(pool, c.TCPConn)
-		if !r.open(ctx) {
+		if !r.open(ctx, whenever) {
 			r.lost()
 			c.turnAway()
 			return true
