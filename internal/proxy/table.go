@@ -51,12 +51,15 @@ func check(t steady.Table) error {
 	return nil
 }
 
+// published begins the name of a published port's listener.
+const published = "tcp:"
+
 // listenerName is what a listener is lent, inherited and complained of under.
 func listenerName(l steady.Listener) string {
 	if l.Holder != "" {
 		return steady.HolderListener(l.Holder)
 	}
-	return "tcp:" + l.Addr()
+	return published + l.Addr()
 }
 
 // checkHolder checks a listener in a holder's network namespace.
