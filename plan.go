@@ -80,7 +80,11 @@ type ServicePlan struct {
 	Replicas int           `json:"replicas"`
 	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
 	Gap      time.Duration `json:"gap,omitempty"`
-	Direct   string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
+	// Reconnects are those who have streams open to the replicas that go, and
+	// StreamClock is how long these streams may go on; below 0: as long as they like.
+	Reconnects  []Reconnect   `json:"reconnects,omitempty"`
+	StreamClock time.Duration `json:"stream_clock,omitempty"`
+	Direct      string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
 }
 
 // Step is one thing to do. What it needs must be done first; steps that do not

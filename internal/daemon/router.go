@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,24 @@ func foreign(all []steady.Route, project string, p steady.Port) error {
 // Routes implements rollout.Router.
 func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, error) {
 	return r.store.Routes(ctx, project)
+}
+
+// Callers implements rollout.Router.
+func (r *router) Callers(ctx context.Context, project string) ([]steady.Caller, error) {
+	now, err := r.proxy.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []steady.Caller
+	for _, u := range now.Upstreams {
+		service, ok := strings.CutPrefix(u.Pool, project+"/")
+		if i := strings.IndexAny(service, "@:"); ok && i > 0 {
+			for _, a := range slices.Sorted(maps.Keys(u.Callers)) {
+				out = append(out, steady.Caller{Service: service[:i], Address: a, Streams: u.Callers[a]})
+			}
+		}
+	}
+	return out, nil
 }
 
 // Traffic implements rollout.Router.

@@ -16,6 +16,7 @@ type Input struct {
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
 	Routes   []steady.Route            // in force
+	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
 }
 

@@ -46,6 +46,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	m.moved = routed && !slices.Equal(now.Ports, spec.Ports)
 	b.strategy(m)
 	m.Notice = notice(m)
+	b.foretell(m)
 	return m, nil
 }
 

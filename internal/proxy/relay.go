@@ -184,6 +184,8 @@ func (r *relay) isCut() bool {
 
 func (r *relay) orderly() bool { return false }
 
+func (r *relay) peer() string { return host(r.client.RemoteAddr().String()) }
+
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()

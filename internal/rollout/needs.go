@@ -72,6 +72,8 @@ type Router interface {
 	// route lists any more, each kind with its clock, and closes our idle
 	// connections to them.
 	Drain(ctx context.Context, names []string, clocks steady.Drain) (steady.Drained, error)
+	// Callers tells who has streams open to the project's services now.
+	Callers(ctx context.Context, project string) ([]steady.Caller, error)
 	// Traffic reads the counters of one project.
 	Traffic(ctx context.Context, project string) (steady.Traffic, error)
 }
