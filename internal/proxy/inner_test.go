@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
 )
 
 // greeting is what a server that speaks first says.
