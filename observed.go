@@ -42,6 +42,7 @@ type Replica struct {
 	Rollout   int64             `json:"rollout"`
 	Image     string            `json:"image"` // image ID
 	State     string            `json:"state"`
+	PID       int               `json:"pid,omitempty"` // on the host, of its first process; 0: it does not run
 	Health    string            `json:"health"`
 	ExitCode  int               `json:"exit_code"`
 	OOM       bool              `json:"oom"`

@@ -35,18 +35,19 @@ type router struct {
 	keeper  *keeper
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	held  map[string]steady.Holder  // by ref: those whose listener the proxy has
-	flows map[string]string         // by ref: where UDP goes, as last set
-	known map[string]steady.Replica // by name: routed or just un-routed, as last seen
-	away  map[string]bool           // routed replicas that died and are not ready again
+	mu     sync.Mutex
+	adopts adoption
+	held   map[string]steady.Holder  // by ref: those whose listener the proxy has
+	flows  map[string]string         // by ref: where UDP goes, as last set
+	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
+	away   map[string]bool           // routed replicas that died and are not ready again
 }
 
 func newRouter(st *store.Store, eng interface {
 	containers
 	holders
 }, k *keeper, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, known: map[string]steady.Replica{}, away: map[string]bool{}}
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}}
 }
 
 // Free implements rollout.Router.
@@ -144,6 +145,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if sameRoutes(before, after) {
 		return r.serveIfNew(ctx, after)
 	}
+	r.linger(before, routes)
 	table := r.table(after)
 	if table.Version, err = r.store.NextTable(ctx); err != nil {
 		return err
@@ -151,8 +153,16 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
 		return err
 	}
-	if err := r.serve(ctx, table); err != nil {
+	err = r.keepRedirects(ctx, after)
+	if err == nil {
+		err = r.serve(ctx, table)
+	}
+	if err != nil {
 		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
+	}
+	if err := r.setRedirects(ctx, after); err != nil {
+		ctx := context.WithoutCancel(ctx)
+		return errors.Join(err, r.store.PutRoutes(ctx, restored(before, routes)), r.serveIfNew(ctx, before))
 	}
 	r.forward(ctx, after)
 	return nil
@@ -212,7 +222,7 @@ func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
-			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held &&
+			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
 				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports)
 		})
 	})
@@ -282,11 +292,17 @@ func restored(before, routes []steady.Route) []steady.Route {
 // table builds the proxy's whole table, not numbered yet; replicas that are away
 // are left out.
 func (r *router) table(routes []steady.Route) steady.Table {
+	t, _ := r.tableOf(routes)
+	return t
+}
+
+func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b steady.Route) int {
 		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Service, b.Service))
 	})
 	var t steady.Table
+	var spares []spare
 	pools := map[string]bool{}
 	for _, route := range routes {
 		if l, ps, ok := r.inner(route); ok {
@@ -294,7 +310,13 @@ func (r *router) table(routes []steady.Route) steady.Table {
 		}
 		for _, p := range route.Ports {
 			l := listener(route, p)
-			t.Listeners = append(t.Listeners, l)
+			if !route.Redirect || p.Published == 0 {
+				t.Listeners = append(t.Listeners, l)
+			}
+			if r.spared(route) && p.Published > 0 {
+				spares = append(spares, spare{at: len(t.Listeners), host: p.HostIP, port: p.Published})
+				t.Listeners = append(t.Listeners, steady.Listener{Protocol: l.Protocol, Pool: l.Pool})
+			}
 			if pools[l.Pool] {
 				continue
 			}
@@ -302,7 +324,7 @@ func (r *router) table(routes []steady.Route) steady.Table {
 			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target)})
 		}
 	}
-	return t
+	return t, spares
 }
 
 func listener(route steady.Route, p steady.Port) steady.Listener {

@@ -73,6 +73,9 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 	if started, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && started.Year() > 1 {
 		r.Started = started
 	}
+	if c.State.Running {
+		r.PID = c.State.Pid
+	}
 	if h := c.State.Health; h != nil && h.Status != container.NoHealthcheck {
 		r.Health = string(h.Status)
 	}

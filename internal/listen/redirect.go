@@ -3,6 +3,7 @@ package listen
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,7 +35,7 @@ func Redirect(ctx context.Context, pid int, port uint16) error {
 			err = restore(ctx, "ip6tables-restore", v6)
 		}
 		_ = os.WriteFile(liberal, []byte("1"), 0) // there once packets are tracked; a kernel without it is stricter
-		return err
+		return errors.Join(err, os.WriteFile(silent, []byte("0"), 0))
 	})
 	if err != nil {
 		return fmt.Errorf("redirect in the network of process %d: %w", pid, err)
@@ -46,6 +47,10 @@ func Redirect(ctx context.Context, pid int, port uint16) error {
 // Else the kernel would take them for strangers, send them on as they are, and have
 // whoever gets them reset the connection.
 const liberal = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal"
+
+// silent keeps a holder from answering who asks for its address, where it was made
+// so. It ends when all that comes is redirected.
+const silent = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 
 // seat is an address and the interface it is on.
 type seat struct {

@@ -102,6 +102,11 @@ func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady
 	return steady.Drained{Requests: 3}, nil
 }
 
+func (p *place) Leave(_ context.Context, service, name string, _ steady.Drain) (steady.Drained, error) {
+	defer p.note("leave %s", name)()
+	return steady.Drained{Streams: 1, StreamsCut: 1}, nil
+}
+
 func (p *place) Callers(context.Context, string) ([]steady.Caller, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -35,16 +35,16 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held`,
-		r.Project, r.Service, r.Release, replicas, ports, r.Held)
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, redirect) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held, redirect = excluded.redirect`,
+		r.Project, r.Service, r.Release, replicas, ports, r.Held, r.Redirect)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, redirect FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -64,7 +64,7 @@ func scanRoute(from row) (steady.Route, error) {
 		r               steady.Route
 		replicas, ports string
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &r.Redirect); err != nil {
 		return r, err
 	}
 	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports))
