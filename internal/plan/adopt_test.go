@@ -68,7 +68,9 @@ func TestUndo_GivesThePortBack(t *testing.T) {
 	for _, s := range p.Steps {
 		begun[s.ID] = true
 		u := plan.Undo(p, begun)
-		id := func(want string) int { return slices.IndexFunc(u.Steps, func(s steady.Step) bool { return s.ID == want }) }
+		id := func(want string) int {
+			return slices.IndexFunc(u.Steps, func(s steady.Step) bool { return s.ID == want })
+		}
 		if s.ID == "api/bind" && id("undo/api/withdraw") != 0 {
 			t.Errorf("after %s:\n%s", s.ID, u)
 		}
