@@ -1,0 +1,77 @@
+package nginx
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"gesalpai.ch/steady"
+)
+
+const (
+	// reloadWithin is how long nginx may take: it tries five times, half a second
+	// apart, to bind a port that is taken, and then keeps its old configuration.
+	reloadWithin = 10 * time.Second
+	reloadPace   = 20 * time.Millisecond
+)
+
+// reload has nginx take its configuration up, once, and waits until it did: new
+// workers run. False: nginx does not run, and will read it when it is started.
+func (h *Host) reload(ctx context.Context, c configuration) (bool, error) {
+	master := h.master(ctx, c)
+	if master == 0 {
+		return false, nil
+	}
+	before := workers(master)
+	log, from := h.errorLog(ctx, c)
+	if err := signal(master, syscall.SIGHUP); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reloadWithin)
+	defer cancel()
+	tick := time.NewTicker(reloadPace)
+	defer tick.Stop()
+	for {
+		for pid := range workers(master) {
+			if !before[pid] {
+				return true, nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			e := steady.ErrNginx.With("nginx did not take its new configuration and goes on with the old one", "sudo tail "+log)
+			e.Tail = tail(since(log, from), 10)
+			return false, e
+		}
+	}
+}
+
+// errorLog is nginx's own log and how long it is now.
+func (h *Host) errorLog(ctx context.Context, c configuration) (path string, size int64) {
+	path = c.first("error_log")
+	if path == "" || !filepath.IsAbs(path) {
+		path = h.compiled(ctx, "error-log-path")
+	}
+	if at, err := os.Stat(path); err == nil {
+		size = at.Size()
+	}
+	return path, size
+}
+
+// since is what was written to a log from that place on, in lines.
+func since(path string, from int64) []string {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if _, err := f.Seek(from, io.SeekStart); err != nil {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, 64<<10)) // what could be read says something
+	return lines(string(b))
+}
