@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -43,16 +42,5 @@ func TestClient_SitesArriveAsSent(t *testing.T) {
 	want := []any{"/etc/nginx", site, true, "/x y", "shop-api", "/x y", "shop-api"}
 	if diff := cmp.Diff(want, f.asked); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestClient_SiteErrorsKeepTheirCodeAndTail(t *testing.T) {
-	for _, want := range []*steady.Error{steady.ErrNginx, steady.ErrSiteTaken, steady.ErrNoSite} {
-		sent := want.With("text", "hint")
-		sent.Tail = []string{"nginx: [emerg] no"}
-		_, err := pair(t, &fake{err: sent}).InstallSite(t.Context(), "", steady.Site{}, false)
-		if !errors.Is(err, want) || cmp.Diff(sent, steady.AsError(err)) != "" {
-			t.Errorf("%+v", err)
-		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -105,9 +104,6 @@ func (h *Host) prepare(ctx context.Context, s steady.Site, yes bool) (work, erro
 // apply writes, enables, tests and reloads, in this order: nginx itself notices
 // nothing before the reload.
 func (h *Host) apply(ctx context.Context, w *work) error {
-	if err := os.MkdirAll(w.site.LogDir, 0o755); err != nil {
-		return fmt.Errorf("make the logs' directory: %w", err)
-	}
 	if err := write(w.before.available, w.text); err != nil {
 		return err
 	}

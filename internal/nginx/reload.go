@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,14 +42,23 @@ func (h *Host) reload(ctx context.Context, c configuration) (bool, error) {
 				return true, nil
 			}
 		}
+		said := since(log, from)
+		if gaveUp(said) || ctx.Err() != nil {
+			e := steady.ErrNginx.With("nginx did not take its new configuration and goes on with the old one", "sudo tail "+log)
+			e.Tail = tail(said, 10)
+			return false, e
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			e := steady.ErrNginx.With("nginx did not take its new configuration and goes on with the old one", "sudo tail "+log)
-			e.Tail = tail(since(log, from), 10)
-			return false, e
 		}
 	}
+}
+
+// gaveUp says whether nginx wrote that it will not try again: after the last
+// attempt to bind a port (ngx_open_listening_sockets).
+func gaveUp(said []string) bool {
+	return slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, "still could not bind()") })
 }
 
 // errorLog is nginx's own log and how long it is now.
