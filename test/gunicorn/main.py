@@ -6,23 +6,41 @@ import os
 import re
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
 
 RELEASE = os.environ.get("RELEASE", "1")
 
+
+class Marked:
+    """Pure ASGI, and not @app.middleware("http"): that one ends an answer in a
+    message of its own, and Debian's Uvicorn (0.17) may then drop the answer to a
+    request that takes longer than Gunicorn's keep-alive of 2 s and comes right after
+    another on its connection: 2 of 8 on bare sockets, with no proxy at all."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        status = 0
+
+        async def marked(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-release", RELEASE.encode())]
+            await send(message)
+
+        await self.app(scope, receive, marked)
+        rid = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        if rid:
+            rid = re.sub(r"[^!-~]", "_", rid)[:256]
+            line = f"id={rid} method={scope['method']} path={scope['path']} status={status} release={RELEASE}\n"
+            os.write(1, line.encode())  # one write: the workers share the pipe
+
+
 app = FastAPI()
-
-
-@app.middleware("http")
-async def marked(request: Request, call_next):
-    response = await call_next(request)
-    response.headers["X-Release"] = RELEASE
-    rid = request.headers.get("x-request-id")
-    if rid:
-        rid = re.sub(r"[^!-~]", "_", rid)[:256]
-        print(f"id={rid} method={request.method} path={request.url.path} "
-              f"status={response.status_code} release={RELEASE}", flush=True)
-    return response
+app.add_middleware(Marked)
 
 
 @app.get("/health")
@@ -32,7 +50,7 @@ async def health():
 
 @app.get("/echo")
 async def echo(request: Request):
-    return JSONResponse({"release": RELEASE, "header": dict(request.headers), "client": request.client.host})
+    return {"release": RELEASE, "header": dict(request.headers)}
 
 
 @app.post("/echo")
