@@ -43,11 +43,15 @@ func anyOf(these, those []string) bool {
 	return slices.ContainsFunc(these, func(s string) bool { return slices.Contains(those, s) })
 }
 
-// foreign refuses to write over a file that steady did not write, and shows what
+// foreign refuses to write over a file that is not the service's, and shows what
 // would become of it: first where it passes requests on to, then the rest.
 func (h *Host) foreign(s steady.Site, old, text string) error {
-	e := steady.ErrSiteTaken.With(fmt.Sprintf("%s is there and was not written by steady", h.available(s.Name)),
-		"add --yes to have it replaced as shown; the file is kept beside it")
+	whose := "was not written by steady"
+	if strings.HasPrefix(old, mark) {
+		whose = "is another service's"
+	}
+	e := steady.ErrSiteTaken.With(fmt.Sprintf("%s is there and %s", h.available(s.Name), whose),
+		"add --yes to have it replaced as shown, and the file kept beside it; or choose another --name")
 	was := upstreamsOf(old)
 	e.Tail = append(e.Tail, "- passes on to "+listed(was), "+ passes on to "+s.Upstream)
 	e.Tail = append(e.Tail, diff(old, text)...)

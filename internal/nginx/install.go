@@ -51,9 +51,10 @@ func (w work) same() bool {
 	return w.before.text != nil && *w.before.text == w.text && w.before.leads()
 }
 
-// theirs says whether a file is there that steady did not write.
+// theirs says whether a file is there that steady did not write, or wrote for
+// another service.
 func (w work) theirs() bool {
-	return w.before.text != nil && !strings.HasPrefix(*w.before.text, mark)
+	return w.before.text != nil && !strings.HasPrefix(*w.before.text, mark+"for "+w.site.Ref+".")
 }
 
 // forget removes the copy of what is back in its own place.

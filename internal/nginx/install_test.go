@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/nginx"
 )
 
 // get asks through nginx for the site's domain.
@@ -70,8 +71,9 @@ func TestInstall_PassesRequestsOnAndReloadsOnce(t *testing.T) {
 	if res.StatusCode != 200 || body != want {
 		t.Errorf("%s %s, want %s", res.Status, body, want)
 	}
-	if !strings.Contains(f.text("log/shop-api-access.log"), `"GET /a%20b?c=d`) || f.text("log/shop-api-error.log") != "" {
-		t.Errorf("access log %q, error log %q", f.text("log/shop-api-access.log"), f.text("log/shop-api-error.log"))
+	f.until("the request is logged", func() bool { return strings.Contains(f.text("log/shop-api-access.log"), `"GET /a%20b?c=d`) })
+	if got := f.text("log/shop-api-error.log"); got != "" {
+		t.Errorf("error log %q", got)
 	}
 	before, began := f.tree(), reloadedAt(t, f)
 	again, err := f.Install(t.Context(), site, false)
@@ -153,10 +155,15 @@ func TestInstall_UpgradesAndStreamsAtOnce(t *testing.T) {
 			fmt.Fprint(conn, "echo "+line)
 			return
 		}
-		w.Header().Set("Content-Type", "text/event-stream")
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "data: %s %s\n\n", r.Method, body)
-		http.NewResponseController(w).Flush()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		// Ended by the connection's end, which nginx would buffer; it passes chunks on as they come.
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: %s %s\n\n", r.Method, body)
 		<-more
 	}))
 	if _, err := f.Install(t.Context(), site, false); err != nil {
@@ -393,6 +400,16 @@ func TestInstall_AdoptsASiteOfTheSameNameOnlyWithYes(t *testing.T) {
 	}
 }
 
+func TestInstall_DoesNotTakeTheSiteOfAnotherService(t *testing.T) {
+	f := newFront(t)
+	if _, err := f.Install(t.Context(), f.site("127.0.0.1:8000"), false); err != nil {
+		t.Fatal(err)
+	}
+	other := f.site("127.0.0.1:9000")
+	other.Ref = "blog/api"
+	f.refused(other, steady.ErrSiteTaken, "is another service's", "- passes on to 127.0.0.1:8000")
+}
+
 func TestRemove_TakesOnlyWhatIsOurs(t *testing.T) {
 	f := newFront(t).run()
 	before := f.tree()
@@ -461,5 +478,16 @@ func TestStatus_SaysWhatIsAndWhoAnswers(t *testing.T) {
 	st, err = f.Status(t.Context(), "shop-api")
 	if err != nil || st.Valid || len(st.Said) == 0 || !strings.Contains(st.Fault, "refused") {
 		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+func TestInstall_WithoutNginxSaysHowToGetIt(t *testing.T) {
+	f := newFront(t)
+	f.Host = nginx.New(nginx.Options{ConfDir: f.dir, Binary: filepath.Join(f.dir, "no-nginx")})
+	if e := f.refused(f.site("127.0.0.1:1"), steady.ErrNginx, "nginx is not installed"); !strings.Contains(e.Hint, "apt-get install nginx") {
+		t.Errorf("hint %q", e.Hint)
+	}
+	if _, err := f.Status(t.Context(), "shop-api"); !errors.Is(err, steady.ErrNginx) {
+		t.Error(err)
 	}
 }
