@@ -27,15 +27,22 @@ func (h *Host) reload(ctx context.Context, c configuration) (bool, error) {
 	if master == 0 {
 		return false, nil
 	}
-	before := workers(master)
-	log, from := h.errorLog(ctx, c)
-	if err := signal(master, syscall.SIGHUP); err != nil {
-		return false, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, reloadWithin)
 	defer cancel()
 	tick := time.NewTicker(reloadPace)
 	defer tick.Stop()
+	before := workers(master)
+	for len(before) == 0 && ctx.Err() == nil { // it is starting: its first workers are no sign of a reload
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+		before = workers(master)
+	}
+	log, from := h.errorLog(ctx, c)
+	if err := signal(master, syscall.SIGHUP); err != nil {
+		return false, err
+	}
 	for {
 		for pid := range workers(master) {
 			if !before[pid] {

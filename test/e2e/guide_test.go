@@ -92,7 +92,7 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	h.frontWith(e)
 	h.verify(e)
 
-	workers := e.workers()
+	workers := e.settled()
 	url := e.plain(edgeDomain)
 	l := load.Start(load.Options{URL: url, Host: edgeDomain, Rate: guideRate, Duration: 20 * time.Minute})
 	h2 := e.startH2(guideH2Rate)

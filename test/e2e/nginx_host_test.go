@@ -38,7 +38,9 @@ const (
 	controlDomain = "control.gesalpai.test"
 )
 
-const edgeConf = `worker_processes auto;
+const edgeWorkers = 2
+
+const edgeConf = `worker_processes 2;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log;
 events { worker_connections 4096; }
@@ -65,7 +67,27 @@ func newEdge(t testing.TB) *edge {
 	e.write("nginx.conf", fmt.Sprintf(edgeConf, e.dir))
 	e.nginx()
 	t.Cleanup(e.stop)
+	e.settled()
 	return e
+}
+
+// settled waits until exactly the workers of one generation run, none of those
+// before, and gives them.
+func (e *edge) settled(before ...string) []string {
+	e.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(soon); ; {
+		now := e.workers()
+		if len(now) == edgeWorkers && !slices.ContainsFunc(now, func(pid string) bool { return slices.Contains(before, pid) }) {
+			return now
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			e.t.Fatalf("nginx's workers are %v, of the generation before %v", now, before)
+		}
+	}
 }
 
 // nginx runs the binary with the edge's configuration.
@@ -101,10 +123,7 @@ func (e *edge) master() int {
 // workers are the pids of the worker processes: a reload makes new ones.
 func (e *edge) workers() []string {
 	e.t.Helper()
-	out, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", e.master()))
-	if err != nil {
-		e.t.Fatalf("list nginx's workers: %v", err)
-	}
+	out, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", e.master())) // none before it has written its pid
 	pids := strings.Fields(string(out))
 	slices.Sort(pids)
 	return pids

@@ -16,13 +16,9 @@ func TestNginx_RefusalsLeaveNothingBehind(t *testing.T) {
 	small(h, "")
 	e := newEdge(t)
 	e.write("sites-enabled/other", fmt.Sprintf("server { listen %s; server_name taken.gesalpai.test; }\n", e.tls))
-	first := e.workers()
+	first := e.settled()
 	e.nginx("-s", "reload")
-	var workers []string
-	h.eventually("nginx has reloaded", func() bool {
-		workers = e.workers()
-		return len(workers) > 0 && !slices.ContainsFunc(workers, func(pid string) bool { return slices.Contains(first, pid) })
-	})
+	workers := e.settled(first...)
 	install := func(more ...string) result {
 		return h.steady(append([]string{"nginx", "install", "--conf-dir", e.dir, "--domain", edgeDomain, "--name", "site", "--service", "web",
 			"--log-dir", filepath.Join(e.dir, "log"), "--http-port", e.http, "--https-port", e.tls}, more...)...)
