@@ -32,11 +32,7 @@ func (h *Host) reload(ctx context.Context, c configuration) (bool, error) {
 	tick := time.NewTicker(reloadPace)
 	defer tick.Stop()
 	before := workers(master)
-	for len(before) == 0 && ctx.Err() == nil { // it is starting: its first workers are no sign of a reload
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
+	for len(before) == 0 && turn(ctx, tick) { // it is starting: its first workers are no sign of a reload
 		before = workers(master)
 	}
 	log, from := h.errorLog(ctx, c)
@@ -55,10 +51,17 @@ func (h *Host) reload(ctx context.Context, c configuration) (bool, error) {
 			e.Tail = tail(said, 10)
 			return false, e
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
+		turn(ctx, tick)
+	}
+}
+
+// turn waits for the next look; false: ctx has ended.
+func turn(ctx context.Context, tick *time.Ticker) bool {
+	select {
+	case <-tick.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
