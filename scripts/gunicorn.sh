@@ -18,24 +18,25 @@ there() { docker image inspect "$1" >/dev/null 2>&1; }
 as_root=()
 if ((EUID != 0)); then as_root=(sudo -n); fi
 
+work=''
+clean_up() { [[ -z $work ]] || "${as_root[@]}" rm -rf --one-file-system "$work"; }
+trap clean_up EXIT
+
 make_base() {
-	scripts/packages.sh debootstrap
-	local work log
+	scripts/packages.sh debootstrap debian-archive-keyring
 	work=$(mktemp -d)
-	log=$work/log
 	echo "gunicorn.sh: making $base, once" >&2
 	# shellcheck disable=SC2086 # an empty mirror is no argument
-	if ! "${as_root[@]}" env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" $mirror >"$log" 2>&1; then
-		tail -n 20 "$log" >&2
+	if ! "${as_root[@]}" env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" $mirror >"$work/log" 2>&1; then
+		tail -n 20 "$work/log" >&2
 		echo "gunicorn.sh: error: debootstrap failed" >&2
-		"${as_root[@]}" rm -rf --one-file-system "$work"
+		echo "gunicorn.sh: hint: DEBIAN_MIRROR=URL names another mirror" >&2
 		exit 1
 	fi
 	"${as_root[@]}" rm -rf --one-file-system "$work"/root/var/cache/apt "$work"/root/var/lib/apt/lists
 	"${as_root[@]}" tar -C "$work/root" --one-file-system -c . | docker import - "$base" >&2
-	"${as_root[@]}" rm -rf --one-file-system "$work"
 }
 
 there "$base" || make_base
-there "$image" || docker build --quiet --build-arg "BASE=$base" --tag "$image" test/gunicorn >&2
+there "$image" || docker build --quiet --build-arg "BASE=$base" --tag "$image" test/gunicorn >/dev/null
 echo "$image"

@@ -48,7 +48,7 @@ func exitMeaning() []struct {
 		{exitNoEngine, "no Docker Engine answers"},
 		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
 		{exitNoProxy, "the proxy does not answer"},
-		{exitNginx, "nginx is missing, or does not take a site: everything is as before"},
+		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
 }

@@ -151,7 +151,7 @@ func (s *session) nginxStatusCommand() *cobra.Command {
 		Short: "Show a site, nginx's own verdict, and who answers behind it",
 		Long: `Show whether a site is installed and enabled, what nginx -t says, where it passes
 requests on to and whether anybody answers there, and when nginx last reloaded.
-The exit status is 15 where nginx -t fails, does not run or nobody answers.`,
+The exit status is 15 where nginx -t fails, nginx does not run, or nobody answers.`,
 		Args: siteArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			st, err := s.backend().SiteStatus(c.Context(), confDir, args[0])
