@@ -63,7 +63,7 @@ func (h *host) deployScript(release int, args ...string) {
 }
 
 func TestDeployScript_SaysWhatToDoWithoutSteady(t *testing.T) {
-	h := newHost(t, "hng-script")
+	h := newHost(t, "e2e-script")
 	h.layScript()
 	refused := h.script("/usr/bin:/bin", "api")
 	if refused.code != 127 || !strings.Contains(refused.err, "steady is not installed") || !strings.Contains(refused.err, "hint: ") {
@@ -84,7 +84,7 @@ func TestDeployScript_SaysWhatToDoWithoutSteady(t *testing.T) {
 // instances, rollback, the logs; and then the guide's own procedure behind the
 // same nginx under the same load, which must lose.
 func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
-	h, c := logged(t, "hng-guide")
+	h, c := logged(t, "e2e-guide")
 	h.layScript()
 	e := newEdge(t)
 
@@ -301,7 +301,7 @@ func (e *edge) control(h *host) {
 		Replace(e.read("sites-available/gesalps-api"))
 	e.write("sites-enabled/control", site)
 	e.nginx("-s", "reload")
-	s := &control.Service{Engine: engine, Name: "hng-control", Port: uint16(port), Inner: 8000, Env: []string{"START_DELAY=500ms"}}
+	s := &control.Service{Engine: engine, Name: "e2e-nginx-control", Port: uint16(port), Inner: 8000, Env: []string{"START_DELAY=500ms"}}
 	t.Cleanup(func() { _ = s.Down(context.Background()) })
 	if err := s.Replace(context.Background(), "gesalp-api:v1", "RELEASE=1"); err != nil {
 		t.Fatal(err)

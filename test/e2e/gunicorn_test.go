@@ -45,7 +45,7 @@ const gunicornStack = `services:
 // 2 s and drops on SIGTERM what it has not read. Requests of up to 20 s are in
 // flight when each rollout begins.
 func TestGunicorn_RolloutsWithLongRequestsInFlightLoseNothing(t *testing.T) {
-	h, c := logged(t, "hng-gunicorn")
+	h, c := logged(t, "e2e-gunicorn")
 	h.write("docker-compose.prod.yml", fmt.Sprintf(gunicornStack, gunicornImage(t)))
 	h.deploy(1)
 	if plan := h.must("status").out; !strings.Contains(plan, "healthy") && !strings.Contains(plan, "starting") {

@@ -12,7 +12,7 @@ import (
 // TestNginx_RefusalsLeaveNothingBehind sends bad input all the way: command,
 // daemon, nginx.
 func TestNginx_RefusalsLeaveNothingBehind(t *testing.T) {
-	h := newHost(t, "hng-refused")
+	h := newHost(t, "e2e-nginx-refused")
 	small(h, "")
 	e := newEdge(t)
 	e.write("sites-enabled/other", fmt.Sprintf("server { listen %s; server_name taken.gesalpai.test; }\n", e.tls))
