@@ -29,6 +29,7 @@ type Backend interface {
 	Status(ctx context.Context, project string) (steady.Status, error)
 	Logs(ctx context.Context, q steady.LogQuery, say func(steady.LogLine) error) error
 	Version(ctx context.Context) (Version, error)
+	Sites
 }
 
 // Version is what the daemon says of itself.

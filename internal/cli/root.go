@@ -34,7 +34,7 @@ have, without losing a request, and proves it.`,
 	c.AddGroup(&cobra.Group{ID: "do", Title: "Deploy:"}, &cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "run", Title: "Run steady:"})
 	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
 	s.add(c, "see", s.statusCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand())
-	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand())
+	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	c.InitDefaultHelpCmd()
 	c.InitDefaultCompletionCmd("completion")
 	return c
