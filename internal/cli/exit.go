@@ -23,6 +23,8 @@ const (
 	exitNoEngine    = 12
 	exitStore       = 13
 	exitNoProxy     = 14
+	exitWarnings    = 20
+	exitErrors      = 21
 	exitInterrupted = 130
 )
 
@@ -47,6 +49,8 @@ func exitMeaning() []struct {
 		{exitNoEngine, "no Docker Engine answers"},
 		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
 		{exitNoProxy, "the proxy does not answer"},
+		{exitWarnings, "check or doctor: done, and the worst it found is a warning (check --fail-on info: or less)"},
+		{exitErrors, "check or doctor: done, and it found an error"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
 }
@@ -68,9 +72,14 @@ func (u *unfinished) Unwrap() error { return u.cause }
 func exitCode(err error) int {
 	var u *unfinished
 	errors.As(err, &u)
+	var d *discovered
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &d) && d.worst == steady.Failure:
+		return exitErrors
+	case errors.As(err, &d):
+		return exitWarnings
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case u != nil && u.state == steady.RolloutRolledBack:
