@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +117,25 @@ func TestRules_AreNamedOnceAndHaveNoFilesLeft(t *testing.T) {
 	for _, f := range files {
 		if id := strings.TrimSuffix(filepath.Base(f), ".txtar"); !slices.Contains(ids, id) {
 			t.Errorf("%s is of no rule", f)
+		}
+	}
+}
+
+// No value of the environment leaves the files: a finding is printed, stored by
+// code hosts and sent to chats.
+func TestFindings_HoldNoSecret(t *testing.T) {
+	dir := unpack(t, filepath.Join("testdata", "rules", "secret-in-file.txtar"))
+	found := run(t, dir, "bad.yaml")
+	if len(of("secret-in-file", found)) == 0 {
+		t.Fatal("nothing was found: the test would hold of nothing")
+	}
+	b, err := json.Marshal(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"hunter2", "sk_live_1"} {
+		if strings.Contains(string(b), value) {
+			t.Errorf("the value %s is in a finding", value)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"gesalpai.ch/steady"
@@ -39,7 +40,7 @@ func fileRules() []Rule {
 			all: func(in Input) []hit {
 				var out []hit
 				for _, r := range in.Missing {
-					out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: "env file " + r.Text + " is not there"})
+					out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: fmt.Sprintf("env file %s of %s is not there", path.Base(r.Text), serviceOf(r.Path))})
 				}
 				return out
 			},
@@ -94,8 +95,8 @@ func unset(in Input) []hit {
 
 // serviceOf is the service that a path is within. Names with a dot are cut short,
 // which Compose's own messages do too.
-func serviceOf(path string) string {
-	rest, within := strings.CutPrefix(path, "services.")
+func serviceOf(at string) string {
+	rest, within := strings.CutPrefix(at, "services.")
 	if !within {
 		return ""
 	}

@@ -33,9 +33,9 @@ func stateRules() []Rule {
 			Title: "two databases on one directory",
 			Why:   "With start-first or with several replicas two of them run on the same files. Most refuse to start; some break the data.",
 			Mend:  "deploy.update_config.order: stop-first and one replica",
-			each: func(_ Input, d steady.Declared) []hit {
+			each: func(in Input, d steady.Declared) []hit {
 				twice := d.Update.Order == steady.StartFirst || d.Replicas > 1
-				return one(database(d) != "" && len(d.State) > 0 && twice, d.Path(), fmt.Sprintf("%s would run twice on %s", d.Service, strings.Join(d.State, ", ")))
+				return one(database(d) != "" && len(d.State) > 0 && twice, d.Path(), fmt.Sprintf("%s would run twice on %s", d.Service, places(in, d)))
 			},
 		},
 		{
@@ -43,9 +43,9 @@ func stateRules() []Rule {
 			Title: "a read-write volume with start-first or several replicas",
 			Why:   "Old and new, or all replicas, write to the same files at the same time. steady takes stop-first by itself where one replica has such a volume; here the file overrules it.",
 			Mend:  "mount it read-only (:ro), or take order: start-first out, unless the service can share its files",
-			each: func(_ Input, d steady.Declared) []hit {
+			each: func(in Input, d steady.Declared) []hit {
 				twice := d.Update.Order == steady.StartFirst || d.Replicas > 1
-				return one(database(d) == "" && len(d.State) > 0 && twice && !d.Job, d.Path("volumes"), fmt.Sprintf("two of %s may write to %s at once", d.Service, strings.Join(d.State, ", ")))
+				return one(database(d) == "" && len(d.State) > 0 && twice && !d.Job, d.Path("volumes"), fmt.Sprintf("two of %s may write to %s at once", d.Service, places(in, d)))
 			},
 		},
 		{
@@ -53,8 +53,8 @@ func stateRules() []Rule {
 			Title: "a published service that writes to a volume",
 			Why:   "Two of it could not share the files, so it is replaced stop-first: between stop and start nobody answers.",
 			Mend:  "x-steady.strategy: start-first where it can share its files; :ro where it only reads them",
-			each: func(_ Input, d steady.Declared) []hit {
-				return one(len(d.Published) > 0 && database(d) == "" && len(d.State) > 0 && d.Replicas <= 1 && d.Update.Order == "", d.Path("volumes"), fmt.Sprintf("%s writes to %s and is replaced stop-first", d.Service, strings.Join(d.State, ", ")))
+			each: func(in Input, d steady.Declared) []hit {
+				return one(len(d.Published) > 0 && database(d) == "" && len(d.State) > 0 && d.Replicas <= 1 && d.Update.Order == "", d.Path("volumes"), fmt.Sprintf("%s writes to %s and is replaced stop-first", d.Service, places(in, d)))
 			},
 		},
 		{
@@ -100,11 +100,28 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 			}
 		}
 	}
-	// A volume elsewhere, of a service told to keep its data there.
-	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return m.Source != "" && m.Type == "volume" && !m.ReadOnly }) {
+	// A place elsewhere, of a service told to keep its data there.
+	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return slices.Contains(d.State, m.Source) && !settingsDir(m.Target) }) {
 		return nil
 	}
 	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: fmt.Sprintf("volumes: [%s-data:%s]", d.Service, databases[kind][0])}}
+}
+
+// settingsDir: what is mounted there is read at the start.
+func settingsDir(target string) bool {
+	return within(target, "/etc") || within(target, "/docker-entrypoint-initdb.d")
+}
+
+// places lists what a service writes to, for a person.
+func places(in Input, d steady.Declared) string {
+	out := make([]string, len(d.State))
+	for i, p := range d.State {
+		out[i] = p
+		if rest, below := strings.CutPrefix(p, in.WorkingDir); below && (rest == "" || rest[0] == '/') {
+			out[i] = "." + rest
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func within(dir, parent string) bool {

@@ -183,18 +183,19 @@ func declaredOf(model *types.Project, s types.ServiceConfig, at *places) (steady
 	}
 	d.Published = at.published(s, ports)
 	d.Mounts = at.mounts(model, s)
-	addNetworks(&d, s)
+	addNetworks(&d, s, at)
 	return d, nil
 }
 
-func addNetworks(d *steady.Declared, s types.ServiceConfig) {
+func addNetworks(d *steady.Declared, s types.ServiceConfig, at *places) {
 	for _, key := range sortedKeys(s.Networks) {
 		if n := s.Networks[key]; n != nil && (n.Ipv4Address != "" || n.Ipv6Address != "") {
 			d.FixedAddress = append(d.FixedAddress, key)
 		}
 	}
 	for _, name := range sortedKeys(s.DependsOn) {
-		if s.DependsOn[name].Restart {
+		// links and shared namespaces imply it; then it does not stand there.
+		if _, stands := at.at["services."+s.Name+".depends_on."+name+".restart"]; stands && s.DependsOn[name].Restart {
 			d.Follows = append(d.Follows, name)
 		}
 	}
