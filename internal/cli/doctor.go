@@ -53,12 +53,15 @@ func (s *session) doctor(ctx context.Context, services []string, o doctorFlags) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	findings := daemon.Examine(ctx, x)
+	report := daemon.Examine(ctx, x)
 	if s.json() {
-		s.print(object(map[string]any{"project": x.Project, "findings": findings}))
-	} else {
-		s.showFindings(findings)
-		s.print(counted(findings))
+		s.print(object(map[string]any{"project": x.Project, "looked": report.Looked, "findings": report.Findings}))
+		return found(report.Findings, string(steady.Warning))
 	}
-	return found(findings, string(steady.Warning))
+	for _, line := range report.Looked {
+		s.print(s.outStyle().dim("looked at  " + printable(line)))
+	}
+	s.showFindings(report.Findings)
+	s.print(counted(report.Findings))
+	return found(report.Findings, string(steady.Warning))
 }

@@ -22,14 +22,19 @@ type places struct {
 	vars map[string]string       // variable → path of its first mention
 	seen map[string]bool         // files read
 	used map[*yaml.Node]struct{} // aliases being walked: an anchor may hold itself
+	left int                     // nodes that may still be walked
 }
+
+// maxNodes bounds the walk: ten anchors that hold each other ten times over are a
+// short file and ten thousand million nodes.
+const maxNodes = 200_000
 
 // placesOf reads the files and those that they include or extend. A file that
 // cannot be read shows nothing.
 func placesOf(files []string) *places {
 	p := &places{
 		at: map[string]steady.Place{}, raw: map[string]string{}, size: map[string]int{}, vars: map[string]string{},
-		seen: map[string]bool{}, used: map[*yaml.Node]struct{}{},
+		seen: map[string]bool{}, used: map[*yaml.Node]struct{}{}, left: maxNodes,
 	}
 	for _, f := range files {
 		p.file(f)
@@ -108,6 +113,9 @@ type walker struct {
 }
 
 func (w *walker) value(path string, n *yaml.Node) {
+	if w.left--; w.left < 0 {
+		return
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		if _, within := w.used[n.Alias]; within {

@@ -2,7 +2,9 @@ package compose_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,4 +159,14 @@ func TestLook_ReadsTheDockerfile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Anchors within anchors make a short file that unfolds without end.
+func TestLook_BearsAnchorsWithoutEnd(t *testing.T) {
+	text := "x-0: &a0 [1]\n"
+	for i := 1; i < 12; i++ {
+		text += fmt.Sprintf("x-%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
+	}
+	dir := write(t, map[string]string{"compose.yaml": text + "services: {web: {image: x}}\n"})
+	compose.PlacesOf([]string{filepath.Join(dir, "compose.yaml")}) // Compose itself refuses the file
 }

@@ -29,7 +29,7 @@ type Examination struct {
 
 // Examine looks for what is wrong. It runs in the caller's process and needs
 // neither a daemon nor an Engine: that they are away is a finding.
-func Examine(ctx context.Context, x Examination) []steady.Finding {
+func Examine(ctx context.Context, x Examination) doctor.Report {
 	s := doctor.Sources{
 		Project: x.Project, Services: x.Services, Version: x.Version, Survey: x.Survey, FilesError: x.FilesError,
 		Control:  control{daemon: api.NewClient(x.Socket), proxy: proxy.NewClient(ProxySocket(x.RunDir))},
@@ -65,7 +65,11 @@ var (
 
 func (c control) Daemon(ctx context.Context) (doctor.Daemon, error) {
 	v, err := c.daemon.Version(ctx)
-	return doctor.Daemon{Version: v.Steady}, err
+	if err != nil {
+		return doctor.Daemon{}, err
+	}
+	known, err := c.daemon.Projects(ctx)
+	return doctor.Daemon{Version: v.Steady, Projects: known}, err
 }
 
 func (c control) Proxy(ctx context.Context) (doctor.Proxy, error) {

@@ -37,8 +37,17 @@ func Rules() []Rule {
 	return slices.Concat(engineRules(), steadyRules(), containerRules(), trafficRules(), nginxRules(), fileRules(), hostRules())
 }
 
+// Report is what came of an examination.
+type Report struct {
+	Looked   []string         `json:"looked"` // what was there to be looked at, a line each
+	Findings []steady.Finding `json:"findings"`
+}
+
 // Examine gathers the facts and judges them.
-func Examine(ctx context.Context, s Sources) []steady.Finding { return Judge(Gather(ctx, s)) }
+func Examine(ctx context.Context, s Sources) Report {
+	f := Gather(ctx, s)
+	return Report{Looked: f.looked(), Findings: Judge(f)}
+}
 
 // Judge applies the rules to facts. The most severe findings come first.
 func Judge(f Facts) []steady.Finding {

@@ -35,7 +35,8 @@ type Facts struct {
 
 // Daemon is what the daemon says of itself.
 type Daemon struct {
-	Version string
+	Version  string
+	Projects []string // those it knows
 }
 
 // Proxy is what the proxy says of itself.

@@ -129,29 +129,29 @@ func (silent) Examine(ctx context.Context) (steady.Examined, error) {
 }
 
 func TestGather_EverythingAwayIsAFinding(t *testing.T) {
-	found := doctor.Examine(t.Context(), doctor.Sources{Engine: away{}, Control: away{}, StateDir: t.TempDir()})
+	report := doctor.Examine(t.Context(), doctor.Sources{Engine: away{}, Control: away{}, StateDir: t.TempDir()})
 	for _, rule := range []string{"engine-away", "daemon-away", "proxy-away"} {
-		if !has(found, rule) {
-			t.Errorf("%s was not found in %+v", rule, found)
+		if !has(report.Findings, rule) {
+			t.Errorf("%s was not found in %+v", rule, report.Findings)
 		}
 	}
 }
 
 func TestGather_ASilentEngineIsWaitedForNoLongerThanAllowed(t *testing.T) {
 	began := time.Now()
-	found := doctor.Examine(t.Context(), doctor.Sources{Engine: silent{}, Control: away{}, StateDir: t.TempDir(), Patience: 100 * time.Millisecond})
+	report := doctor.Examine(t.Context(), doctor.Sources{Engine: silent{}, Control: away{}, StateDir: t.TempDir(), Patience: 100 * time.Millisecond})
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if !has(found, "engine-away") {
-		t.Errorf("engine-away was not found in %+v", found)
+	if !has(report.Findings, "engine-away") {
+		t.Errorf("engine-away was not found in %+v", report.Findings)
 	}
 }
 
 func TestGather_FilesThatDoNotLoadAreAFinding(t *testing.T) {
-	found := doctor.Examine(t.Context(), doctor.Sources{Engine: away{}, Control: away{}, FilesError: errors.New("no")})
-	if !has(found, "files-broken") {
-		t.Errorf("files-broken was not found in %+v", found)
+	report := doctor.Examine(t.Context(), doctor.Sources{Engine: away{}, Control: away{}, FilesError: errors.New("no")})
+	if !has(report.Findings, "files-broken") {
+		t.Errorf("files-broken was not found in %+v", report.Findings)
 	}
 }
 

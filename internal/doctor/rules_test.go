@@ -36,7 +36,7 @@ func well() doctor.Facts {
 			Spec:      steady.Spec{Project: "shop", Service: "web"},
 			Published: []steady.DeclaredPort{{Port: steady.Port{Published: 8000, Target: 80, Transport: "tcp"}, Path: "services.web.ports[0]"}},
 		}}, Places: map[string]steady.Place{"services.web.ports[0]": {File: "/x/compose.yaml", Line: 4, Column: 9}}},
-		Daemon: &doctor.Daemon{Version: "v1"},
+		Daemon: &doctor.Daemon{Version: "v1", Projects: []string{"shop"}},
 		Proxy: &doctor.Proxy{PID: 7, Listeners: []doctor.ProxyListener{{Addr: ":8000", Port: 8000}},
 			Upstreams: []steady.Upstream{{Name: "shop-web-1-1", Addr: "10.1.0.3:80"}}},
 		Host: doctor.Host{
@@ -110,6 +110,11 @@ func scenes() []scene {
 		{"holder-left", func(f *f) {
 			f.Engine.Containers = append(f.Engine.Containers, container(func(c *c) { c.Name, c.Service, c.Holder = "shop-web-steady", "", "web" }))
 		}, ""},
+		{"project-unknown", func(f *f) { f.Daemon.Projects = []string{"other"} }, "the daemon does not know project shop, of which steady made containers: 1"},
+		{"project-unknown", func(f *f) {
+			with(func(c *c) { c.Release = 0 })(f)
+			f.Daemon.Projects = nil
+		}, ""},
 		{"container-exited", with(func(c *c) { c.State, c.ExitCode, c.PID, c.Tail = steady.StateExited, 127, 0, []string{"not found"} }), "ended with status 127: its command is not in the image"},
 		{"container-exited", with(func(c *c) { c.State, c.ExitCode = steady.StateExited, 0 }), ""},
 		{"container-exited", with(func(c *c) { c.State, c.ExitCode, c.RestartPolicy = steady.StateExited, 143, "no" }), ""},
@@ -143,11 +148,18 @@ func scenes() []scene {
 		}, ""},
 		{"upstream-dead", func(f *f) { f.Dials["10.1.0.3:80"] = false }, "the proxy sends requests to shop-web-1-1 at 10.1.0.3:80"},
 		{"upstream-dead", func(f *f) { delete(f.Dials, "10.1.0.3:80") }, ""},
-		{"port-taken", func(f *f) { f.Ports[0].Who = doctor.Listener{PID: 3, Command: "apache2"} }, "port 8000 of web is held by apache2 (pid 3)"},
 		{"port-taken", func(f *f) {
+			f.Proxy.Listeners[0].Error = "taken"
+			f.Ports[0].Who = doctor.Listener{PID: 3, Command: "apache2"}
+		}, "port 8000 of web is held by apache2 (pid 3)"},
+		{"port-taken", func(f *f) { f.Ports[0].Who = doctor.Listener{PID: 8, Command: "steady"} }, ""}, // the daemon has a copy
+		{"port-taken", func(f *f) { f.Proxy, f.Ports[0].Who = nil, doctor.Listener{PID: 8, Command: "steady"} }, ""},
+		{"port-taken", func(f *f) {
+			f.Proxy = nil
 			f.Ports[0].Who = doctor.Listener{PID: 3, Command: "docker-proxy", Docker: "10.1.0.3:80"}
 		}, ""}, // docker compose's own container of the service: a deploy takes over
 		{"port-taken", func(f *f) {
+			f.Proxy = nil
 			f.Ports[0].Who = doctor.Listener{PID: 3, Command: "docker-proxy", Docker: "10.9.0.3:80"}
 		}, "port 8000 of web is held by docker-proxy (pid 3)"},
 		{"port-taken", func(f *f) { f.Ports = nil }, ""},
@@ -260,6 +272,7 @@ func TestJudge_TellsTheWorstFirstAndWhereItStands(t *testing.T) {
 	f := well()
 	f.Engine.Version = "20.10.24"
 	f.Deaf["shop-web-1-1"] = true
+	f.Proxy.Listeners = nil
 	f.Ports[0].Who = doctor.Listener{PID: 3, Command: "apache2"}
 	var got []string
 	for _, x := range doctor.Judge(f) {
@@ -308,7 +321,7 @@ nothing, and runs no command within a container. It does open connections to wha
 steady's own HTTP or TCP probe to running containers. As ` + "`nginx -t`" + ` does, asking nginx opens the log files that its configuration names.
 
     sudo steady doctor                  # for a person; as root, or some things cannot be seen
-    sudo steady doctor api --json       # {"project", "findings": [{"rule", "severity", "service", "place", "text", "why", "mend", "lines"}]}
+    sudo steady doctor api --json       # {"project", "looked", "findings": [{"rule", "severity", "service", "place", "text", "why", "mend", "lines"}]}
 
 Exit status: 0 nothing, or nothing worse than info · 20 the worst is a warning · 21 an error.
 

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"gesalpai.ch/steady"
@@ -69,7 +71,32 @@ func steadyRules() []Rule {
 			Mend:  "docker rm -f the container, or steady down for the project",
 			find:  holdersLeft,
 		},
+		{
+			ID: "project-unknown", Severity: steady.Warning,
+			Title: "containers that steady made, of a project that the daemon does not know",
+			Why:   "Its store was lost or is another one's. Nobody routes to them, replaces them or removes them.",
+			Mend:  "steady deploy all, where the project's Compose file is; or remove them: docker rm -f",
+			find:  strangers,
+		},
 	}
+}
+
+// strangers names each project once.
+func strangers(f Facts) []hit {
+	if f.Daemon == nil {
+		return nil
+	}
+	n := map[string]int{}
+	for _, c := range f.containers() {
+		if c.Release > 0 && !slices.Contains(f.Daemon.Projects, c.Project) {
+			n[c.Project]++
+		}
+	}
+	var out []hit
+	for _, project := range slices.Sorted(maps.Keys(n)) {
+		out = append(out, hit{text: fmt.Sprintf("the daemon does not know project %s, of which steady made containers: %d", project, n[project])})
+	}
+	return out
 }
 
 func holdersLeft(f Facts) []hit {

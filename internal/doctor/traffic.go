@@ -64,7 +64,7 @@ func portsTaken(f Facts) []hit {
 		}
 		for _, p := range d.Published {
 			i := slices.IndexFunc(f.Ports, func(t TakenPort) bool { return t.Port == p.Published && t.Host == p.HostIP })
-			if i < 0 || p.Transport != "tcp" || f.ours(f.Ports[i].Who, d) {
+			if i < 0 || p.Transport != "tcp" || f.ours(f.Ports[i].Who, p.Published, d) {
 				continue
 			}
 			out = append(out, hit{
@@ -77,8 +77,10 @@ func portsTaken(f Facts) []hit {
 }
 
 // ours says whether the one who listens is the proxy, or stands for the service.
-func (f Facts) ours(who Listener, d steady.Declared) bool {
-	if f.Proxy != nil && who.PID == f.Proxy.PID {
+func (f Facts) ours(who Listener, port uint16, d steady.Declared) bool {
+	// The daemon holds a copy of every listener of the proxy's, so the process found
+	// may be either.
+	if f.bound(port) || f.Proxy == nil && who.Command == "steady" {
 		return true
 	}
 	c, ok := f.behind(who)
@@ -86,6 +88,13 @@ func (f Facts) ours(who Listener, d steady.Declared) bool {
 		return true
 	}
 	return f.hostNetwork(who, d)
+}
+
+// bound says whether the proxy listens on the port.
+func (f Facts) bound(port uint16) bool {
+	return f.Proxy != nil && slices.ContainsFunc(f.Proxy.Listeners, func(l ProxyListener) bool {
+		return l.Addr != "" && l.Port == port && l.Error == ""
+	})
 }
 
 // hostNetwork: a container in the host's network listens by itself.
