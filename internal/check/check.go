@@ -38,7 +38,8 @@ type hit struct {
 
 // Rules is every rule there is, in the order of the reference.
 func Rules() []Rule {
-	return slices.Concat(fileRules(), readyRules(), stopRules(), replaceRules(), stateRules(), reachRules(), secretRules(), imageRules(), hostRules())
+	return slices.Concat(fileRules(), readyRules(), stopRules(), replaceRules(), besideRules(), stateRules(), reachRules(), networkRules(),
+		secretRules(), imageRules(), hostRules())
 }
 
 // Run judges the files. Findings come in the order in which they stand there, the

@@ -45,6 +45,12 @@ func reachRules() []Rule {
 				return out
 			},
 		},
+	}
+}
+
+// networkRules are about networks and what steady does not relay.
+func networkRules() []Rule {
+	return []Rule{
 		{
 			ID: "udp-port", Severity: steady.Failure,
 			Title: "a published UDP port",
@@ -119,23 +125,38 @@ func publishedToWorld(_ Input, d steady.Declared) []hit {
 	return out
 }
 
+// taken is one published port and who publishes it.
+type taken struct {
+	service string
+	steady.DeclaredPort
+}
+
 func portTwice(in Input) []hit {
-	var out []hit
-	type taken struct {
-		service string
-		port    steady.DeclaredPort
-	}
 	var all []taken
+	var out []hit
 	for _, d := range in.Services {
 		for _, p := range d.Published {
-			for _, t := range all {
-				same := p.Published != 0 && t.port.Published == p.Published && t.port.Transport == p.Transport && (!local(p) || !local(t.port) || p.HostIP == t.port.HostIP)
-				if same && t.service != d.Service {
-					out = append(out, hit{service: d.Service, path: p.Path, text: fmt.Sprintf("%s and %s both publish port %d", t.service, d.Service, p.Published)})
-				}
-			}
+			out = append(out, collisions(all, taken{d.Service, p})...)
 			all = append(all, taken{d.Service, p})
 		}
 	}
 	return out
+}
+
+func collisions(all []taken, next taken) []hit {
+	var out []hit
+	for _, t := range all {
+		if t.service != next.service && collide(t.DeclaredPort, next.DeclaredPort) {
+			out = append(out, hit{
+				service: next.service, path: next.Path, text: fmt.Sprintf("%s and %s both publish port %d", t.service, next.service, next.Published),
+			})
+		}
+	}
+	return out
+}
+
+// collide says whether two services cannot both have their port.
+func collide(a, b steady.DeclaredPort) bool {
+	apart := local(a) && local(b) && a.HostIP != b.HostIP
+	return a.Published != 0 && a.Published == b.Published && a.Transport == b.Transport && !apart
 }

@@ -57,6 +57,12 @@ func replaceRules() []Rule {
 				return out
 			},
 		},
+	}
+}
+
+// besideRules are about what must not run twice, and what finds its way around steady.
+func besideRules() []Rule {
+	return []Rule{
 		{
 			ID: "cron-inside", Severity: steady.Warning,
 			Title: "a scheduler within a service that is called",

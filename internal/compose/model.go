@@ -82,6 +82,9 @@ func parse(ctx context.Context, o Options) (*types.Project, error) {
 	if len(options.ConfigPaths) == 0 {
 		return nil, refusal(nil, errors.New("no configuration file provided: not found"))
 	}
+	if err := bounded(options.ConfigPaths); err != nil {
+		return nil, err
+	}
 	model, err := options.LoadProject(ctx)
 	if err != nil {
 		return nil, refusal(options.ConfigPaths, err)

@@ -168,5 +168,15 @@ func TestLook_BearsAnchorsWithoutEnd(t *testing.T) {
 		text += fmt.Sprintf("x-%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
 	dir := write(t, map[string]string{"compose.yaml": text + "services: {web: {image: x}}\n"})
-	compose.PlacesOf([]string{filepath.Join(dir, "compose.yaml")}) // Compose itself refuses the file
+	compose.PlacesOf([]string{filepath.Join(dir, "compose.yaml")})
+	for name, err := range map[string]error{
+		"Look": second(compose.Look(t.Context(), compose.Options{WorkingDir: dir})),
+		"Load": second(compose.Load(t.Context(), compose.Options{WorkingDir: dir})),
+	} {
+		if !errors.Is(err, steady.ErrCompose) || !strings.Contains(err.Error(), "unfold") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
+
+func second[T any](_ T, err error) error { return err }

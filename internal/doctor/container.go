@@ -69,6 +69,12 @@ func containerRules() []Rule {
 				})
 			},
 		},
+	}
+}
+
+// serviceRules are about containers that run, and not as they should.
+func serviceRules() []Rule {
+	return []Rule{
 		{
 			ID: "unhealthy", Severity: steady.Failure,
 			Title: "a failing healthcheck",
@@ -88,6 +94,12 @@ func containerRules() []Rule {
 				})
 			},
 		},
+	}
+}
+
+// endRules are about how a container will end.
+func endRules() []Rule {
+	return []Rule{
 		{
 			ID: "memory-near-limit", Severity: steady.Warning,
 			Title: "a container near its memory limit",

@@ -34,7 +34,8 @@ type hit struct {
 
 // Rules is every rule there is, in the order of the reference.
 func Rules() []Rule {
-	return slices.Concat(engineRules(), steadyRules(), containerRules(), trafficRules(), nginxRules(), fileRules(), hostRules())
+	return slices.Concat(engineRules(), steadyRules(), leftoverRules(), containerRules(), serviceRules(), endRules(),
+		trafficRules(), nginxRules(), fileRules(), hostRules(), setupRules())
 }
 
 // Report is what came of an examination.

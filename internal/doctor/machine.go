@@ -47,6 +47,12 @@ func hostRules() []Rule {
 				return one(f.Host.ClockKnown && !f.Host.ClockSynced, "the host's clock is not kept in step with others")
 			},
 		},
+	}
+}
+
+// setupRules are about what is installed and who asks.
+func setupRules() []Rule {
+	return []Rule{
 		{
 			ID: "tool-missing", Severity: steady.Warning,
 			Title: "a program that steady needs is not there",

@@ -64,6 +64,12 @@ func steadyRules() []Rule {
 				return out
 			},
 		},
+	}
+}
+
+// leftoverRules are about what nobody looks after any more.
+func leftoverRules() []Rule {
+	return []Rule{
 		{
 			ID: "holder-left", Severity: steady.Warning,
 			Title: "a holder of a service that has no container any more",
