@@ -66,10 +66,13 @@ func stopRules() []Rule {
 
 func swallows(_ Input, d steady.Declared) []hit {
 	r := runs(d)
-	if d.Job || d.Init && !r.swallows() || !r.swallows() {
+	if d.Job || !r.swallows() {
 		return nil
 	}
 	text := d.Service + " runs under a shell that does not pass the stop signal on"
+	if d.Init { // as process 2 the shell does end, and the namespace with it
+		text = d.Service + " runs under a shell that ends on the stop signal, upon which the service is killed"
+	}
 	if at := dockerLine(d, r); at != "" {
 		text += " (" + at + ")"
 	}

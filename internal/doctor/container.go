@@ -119,7 +119,7 @@ func endRules() []Rule {
 			ID: "stop-unheard", Severity: steady.Warning,
 			Title: "a first process that does not hear the stop signal",
 			Why:   "It has no handler for it, and as process 1 gets no default: every stop takes the whole stop_grace_period and ends in a kill, in the middle of what it does. Often it is a shell that does not pass the signal on.",
-			Mend:  `begin the last command with exec, use the exec form in the Dockerfile (CMD ["serve"]), or set init: true`,
+			Mend:  `begin the last command with exec, use the exec form in the Dockerfile (CMD ["serve"]); where the process is no shell, init: true helps`,
 			find: func(f Facts) []hit {
 				return perContainer(f, func(c steady.ExaminedContainer) (string, bool) {
 					return fmt.Sprintf("%s runs %s as its first process, which does not hear %s", c.Name, base(c.Program), c.StopSignal), f.Deaf[c.Name]

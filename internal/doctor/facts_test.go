@@ -80,11 +80,13 @@ func TestHost_ReadsWhatTheKernelTells(t *testing.T) {
 	}
 	// SIGTERM is 15, the 15th bit of the mask.
 	for status, want := range map[string]bool{
-		"NSpid:\t4711\t1\nSigCgt:\t0000000000000000\n": true,
-		"NSpid:\t4711\t1\nSigCgt:\t0000000000004000\n": false,
-		"NSpid:\t4711\nSigCgt:\t0000000000000000\n":    false, // not in a namespace of its own
-		"NSpid:\t4711\t8\nSigCgt:\t0000000000000000\n": false,
-		"NSpid:\t4711\t1\n":                            false,
+		"NSpid:\t4711\t1\nSigCgt:\t0000000000000000\n":                            true,
+		"NSpid:\t4711\t1\nSigCgt:\t0000000000004000\n":                            false,
+		"NSpid:\t4711\nSigCgt:\t0000000000000000\n":                               false, // not in a namespace of its own
+		"NSpid:\t4711\t8\nSigCgt:\t0000000000000000\n":                            false,
+		"NSpid:\t4711\t1\nSigBlk:\t0000000000004000\nSigCgt:\t0000000000000000\n": false, // signalfd
+		"Name:\ttini\nNSpid:\t4711\t1\nSigCgt:\t0000000000000000\n":               false,
+		"NSpid:\t4711\t1\n": false,
 	} {
 		if got := doctor.Ignores(status, unix.SIGTERM); got != want {
 			t.Errorf("%q: deaf %v, want %v", status, got, want)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,7 +161,7 @@ func firewall(ctx context.Context) string {
 	if said, _, err := run(ctx, "firewall-cmd", "--state"); err == nil && strings.TrimSpace(said) == "running" {
 		return "firewalld"
 	}
-	if said, _, err := run(ctx, "iptables", "-S", "INPUT"); err == nil && dropsByPolicy(said) {
+	if said, _, err := run(ctx, "iptables", "-w", "2", "-S", "INPUT"); err == nil && dropsByPolicy(said) {
 		return "iptables"
 	}
 	if said, _, err := run(ctx, "nft", "list", "chains"); err == nil && inputDrops(said) {
@@ -194,14 +195,18 @@ func deaf(pid int, signal string) bool {
 	return ignores(string(b), unix.SignalNum(signal))
 }
 
-// ignores reads /proc/PID/status: the process is the first of its namespace and
-// catches no such signal.
+// inits take signals by sigwait and pass them on.
+var inits = []string{"docker-init", "tini", "tini-static", "dumb-init", "catatonit", "init"}
+
+// ignores reads /proc/PID/status: the process is the first of its namespace and has
+// no handler for the signal. One that blocks it takes it by signalfd. While sigwait
+// waits the kernel shows the signal as not blocked, so inits that use it go by name.
 func ignores(status string, signal unix.Signal) bool {
 	if signal <= 0 || signal == unix.SIGKILL {
 		return false
 	}
-	var first, known bool
-	var caught uint64
+	var first, known, waits bool
+	var caught, blocked uint64
 	for line := range strings.Lines(status) {
 		name, rest, _ := strings.Cut(line, ":")
 		words := strings.Fields(rest)
@@ -209,10 +214,14 @@ func ignores(status string, signal unix.Signal) bool {
 		case len(words) == 0:
 		case name == "NSpid":
 			first = len(words) > 1 && words[len(words)-1] == "1"
+		case name == "Name":
+			waits = slices.Contains(inits, words[0])
+		case name == "SigBlk":
+			blocked, _ = strconv.ParseUint(words[0], 16, 64)
 		case name == "SigCgt":
 			n, err := strconv.ParseUint(words[0], 16, 64)
 			caught, known = n, err == nil
 		}
 	}
-	return first && known && caught&(1<<(uint(signal)-1)) == 0
+	return first && known && !waits && (caught|blocked)&(1<<(uint(signal)-1)) == 0
 }

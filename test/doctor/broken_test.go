@@ -37,6 +37,7 @@ func TestDoctor_FindsWhatIsBroken(t *testing.T) {
 	missing := p.container("again", "--restart", "always", shell, "sh", "-c", "echo again; exit 5")
 	ill := p.container("ill", "--health-cmd", "echo teapot; false", "--health-interval", "100ms", "--health-retries", "1", shell, "sh", "-c", heeds)
 	p.container("deaf", shell, "sh", "-c", "sleep 1000; true")
+	p.container("init", "--init", shell, "sleep", "1000")
 	p.container("fine", "--health-cmd", "true", "--health-interval", "100ms", "--memory", "64m", shell, "sh", "-c", heeds)
 	p.container("late", "-p", "127.0.0.1:"+port+":80", shell, "sh", "-c", heeds)
 	full := p.container("full", "--memory", "32m", "--tmpfs", "/fill", shell, "sh", "-c",
@@ -67,7 +68,7 @@ func TestDoctor_FindsWhatIsBroken(t *testing.T) {
 	wants(t, found, "daemon-away", "")
 	wants(t, found, "proxy-away", "")
 	for _, f := range found {
-		if f.Service == "fine" || f.Rule == "stop-unheard" && f.Service != "deaf" {
+		if f.Service == "fine" || f.Service == "init" || f.Rule == "stop-unheard" && f.Service != "deaf" {
 			t.Errorf("it is fine, and yet: %s %s: %s", f.Rule, f.Service, f.Text)
 		}
 		if f.Rule == "port-taken" && f.Place.Line != 7 {
