@@ -86,7 +86,7 @@ func unset(in Input) []hit {
 	for _, r := range in.Unset {
 		text := fmt.Sprintf("variable %s is not set", r.Text)
 		if r.Hint != "" {
-			text += ", and the file asks for it"
+			text += ", and the files do not load without it"
 		}
 		out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: text})
 	}

@@ -38,7 +38,7 @@ func secretRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				var out []hit
 				for _, v := range d.BuildArgs {
-					out = append(out, one(secret(v.Name), v.Path, fmt.Sprintf("build argument %s of %s stays in the image", v.Name, d.Service))...)
+					out = append(out, one(secret(v.Name) || v.Credentials, v.Path, fmt.Sprintf("build argument %s of %s stays in the image", v.Name, d.Service))...)
 				}
 				return out
 			},

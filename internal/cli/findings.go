@@ -62,7 +62,7 @@ func coloured(y style, v steady.Severity) string {
 	return y.dim(word)
 }
 
-// counted is "1 error, 2 warnings, 3 notices", or "nothing found".
+// counted is "1 error, 2 warnings, 3 info", or "nothing found".
 func counted(findings []steady.Finding) string {
 	n := map[steady.Severity]int{}
 	for _, f := range findings {
@@ -72,7 +72,7 @@ func counted(findings []steady.Finding) string {
 	for _, v := range []struct {
 		severity  steady.Severity
 		one, many string
-	}{{steady.Failure, "error", "errors"}, {steady.Warning, "warning", "warnings"}, {steady.Notice, "notice", "notices"}} {
+	}{{steady.Failure, "error", "errors"}, {steady.Warning, "warning", "warnings"}, {steady.Notice, "info", "info"}} {
 		switch n[v.severity] {
 		case 0:
 		case 1:

@@ -23,7 +23,7 @@ func fileRules() []Rule {
 			},
 		},
 		{
-			ID: "variable-unset", Severity: steady.Warning,
+			ID: "unset-variable", Severity: steady.Warning,
 			Title: "a variable that the Compose files name and nobody sets",
 			Why:   "Compose puts an empty text in its place, with which many a service starts and then fails.",
 			Mend:  "set it in .env beside the file, or in the environment of steady deploy",
@@ -43,7 +43,7 @@ func fileRules() []Rule {
 			},
 		},
 		{
-			ID: "env-file-gone", Severity: steady.Failure,
+			ID: "env-file-missing", Severity: steady.Failure,
 			Title: "an env_file that is not there",
 			Why:   "Neither docker compose nor steady deploys without it.",
 			Mend:  "create it; the project's documentation or a template beside it says what belongs there",

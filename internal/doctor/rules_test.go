@@ -190,12 +190,12 @@ func scenes() []scene {
 		{"nginx-idle-timeout", func(f *f) { f.Nginx.Passes[0].IdleTimeout = 5 * time.Minute }, "upstream shop has keepalive_timeout 5m0s"},
 		{"nginx-idle-timeout", func(f *f) { f.Nginx.Passes[0].IdleTimeout, f.Nginx.Passes[0].Addr = 5*time.Minute, "127.0.0.1:9000" }, ""},
 		{"files-broken", func(f *f) { f.FilesError = steady.ErrCompose.With("compose.yaml:3: no", "mend it") }, "compose.yaml:3: no"},
-		{"variable-unset", func(f *f) { f.Survey.Unset = []steady.Remark{{Path: "services.web.environment.A", Text: "A"}} }, "variable A is not set"},
-		{"variable-unset", func(f *f) {
+		{"unset-variable", func(f *f) { f.Survey.Unset = []steady.Remark{{Path: "services.web.environment.A", Text: "A"}} }, "variable A is not set"},
+		{"unset-variable", func(f *f) {
 			f.Services = []string{"db"}
 			f.Survey.Unset = []steady.Remark{{Path: "services.web.environment.A", Text: "A"}}
 		}, ""},
-		{"env-file-gone", func(f *f) { f.Survey.Missing = []steady.Remark{{Path: "services.web.env_file[0]", Text: "/x/.env"}} }, "env file .env of web is not there"},
+		{"env-file-missing", func(f *f) { f.Survey.Missing = []steady.Remark{{Path: "services.web.env_file[0]", Text: "/x/.env"}} }, "env file .env of web is not there"},
 		{"host-memory-low", func(f *f) { f.Host.Memory.Available = 512 << 20 }, "512 MiB of 8 GiB of memory are left"},
 		{"host-memory-low", func(f *f) { f.Host.Memory = doctor.Memory{} }, ""},
 		{"swap-used", func(f *f) { f.Host.Memory.SwapFree = 100 << 20 }, "924 MiB of 1 GiB of swap are in use"},
@@ -327,7 +327,7 @@ Exit status: 0 nothing, or nothing worse than info · 20 the worst is a warning 
 
 | the guide's case | rules |
 |---|---|
-| a container does not start | container-exited, container-restarting, container-not-started, port-taken, variable-unset, env-file-gone |
+| a container does not start | container-exited, container-restarting, container-not-started, port-taken, unset-variable, env-file-missing |
 | a health check fails | unhealthy, probe-fails |
 | nginx answers 502 | nginx-upstream-dead, nginx-past-steady, nginx-broken, nginx-stopped, upstream-dead, proxy-away |
 | high memory usage | memory-near-limit, oom-killed, host-memory-low, swap-used |

@@ -63,8 +63,8 @@ func TestDoctor_FindsWhatIsBroken(t *testing.T) {
 	wants(t, found, "memory-near-limit", "full", "of its memory limit of 32 MiB")
 	wants(t, found, "oom-killed", "killed", "for want of memory, its limit is 16 MiB")
 	wants(t, found, "port-taken", "web", "port "+port, "doctor.test")
-	wants(t, found, "variable-unset", "web", "HDO_NOBODY_SETS_THIS")
-	wants(t, found, "env-file-gone", "web", "gone.env")
+	wants(t, found, "unset-variable", "web", "HDO_NOBODY_SETS_THIS")
+	wants(t, found, "env-file-missing", "web", "gone.env")
 	wants(t, found, "daemon-away", "")
 	wants(t, found, "proxy-away", "")
 	for _, f := range found {
