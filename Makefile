@@ -24,7 +24,7 @@ check: setup lint unit e2e
 
 setup:
 	@scripts/engine.sh
-	@scripts/packages.sh iproute2 nginx
+	@scripts/packages.sh iproute2 iptables nginx busybox-static
 	@scripts/gunicorn.sh >/dev/null
 
 lint:

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	".":                           {},
 	"internal/plan":               {"."},
 	"internal/check":              {"."},
+	"internal/doctor":             {"."},
 	"internal/compose":            {"."},
 	"internal/docker":             {"."},
 	"internal/store":              {"."},

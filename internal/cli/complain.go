@@ -11,7 +11,8 @@ import (
 
 // complain tells a person, and with --json a machine too, why a command failed.
 func (s *session) complain(err error) {
-	if err == nil || errors.Is(err, errInterrupted) {
+	var told *discovered
+	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &told) {
 		return
 	}
 	e := steady.AsError(err)

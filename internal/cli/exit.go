@@ -24,6 +24,8 @@ const (
 	exitStore       = 13
 	exitNoProxy     = 14
 	exitNginx       = 15
+	exitWarnings    = 20
+	exitErrors      = 21
 	exitInterrupted = 130
 )
 
@@ -49,6 +51,8 @@ func exitMeaning() []struct {
 		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
 		{exitNoProxy, "the proxy does not answer"},
 		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
+		{exitWarnings, "check or doctor: done, and the worst it found is a warning (check --fail-on info: or less)"},
+		{exitErrors, "check or doctor: done, and it found an error"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
 }
@@ -70,9 +74,14 @@ func (u *unfinished) Unwrap() error { return u.cause }
 func exitCode(err error) int {
 	var u *unfinished
 	errors.As(err, &u)
+	var d *discovered
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &d) && d.worst == steady.Failure:
+		return exitErrors
+	case errors.As(err, &d):
+		return exitWarnings
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case u != nil && u.state == steady.RolloutRolledBack:

@@ -35,6 +35,8 @@ have, without losing a request, and proves it.`,
 	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
 	s.add(c, "see", s.statusCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
+	s.add(c, "see", s.checkCommand(), s.doctorCommand())
+	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand())
 	c.InitDefaultHelpCmd()
 	c.InitDefaultCompletionCmd("completion")
 	return c

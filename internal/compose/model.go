@@ -54,6 +54,19 @@ func (o Options) under(paths []string) []string {
 // read loads the model in the order in which the docker compose command line
 // does (its LoadProject, which would take the process's environment).
 func read(ctx context.Context, o Options) (*types.Project, error) {
+	model, err := parse(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := o.enable(model)
+	if err != nil {
+		return nil, refusal(model.ComposeFiles, err)
+	}
+	return enabled, nil
+}
+
+// parse is read without what belongs to enabled services only.
+func parse(ctx context.Context, o Options) (*types.Project, error) {
 	options, err := cli.NewProjectOptions(o.Files,
 		cli.WithWorkingDirectory(o.ProjectDir),
 		cli.WithEnv(append([]string{"PWD=" + o.WorkingDir}, o.Env...)),
@@ -69,15 +82,15 @@ func read(ctx context.Context, o Options) (*types.Project, error) {
 	if len(options.ConfigPaths) == 0 {
 		return nil, refusal(nil, errors.New("no configuration file provided: not found"))
 	}
+	if err := bounded(options.ConfigPaths); err != nil {
+		return nil, err
+	}
 	model, err := options.LoadProject(ctx)
 	if err != nil {
 		return nil, refusal(options.ConfigPaths, err)
 	}
 	if model.Name == "" {
 		return nil, refusal(nil, errors.New("project name must not be empty"))
-	}
-	if model, err = o.enable(model); err != nil {
-		return nil, refusal(options.ConfigPaths, err)
 	}
 	return model, nil
 }

@@ -1,0 +1,118 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gesalpai.ch/steady"
+)
+
+// hostRules are about the machine that all services share.
+func hostRules() []Rule {
+	return []Rule{
+		{
+			ID: "memory-twice", Severity: steady.Warning,
+			Title: "memory limits that do not fit when old and new stand side by side",
+			Why:   "While a service is replaced start-first, both releases may take their whole limit. Where that is more than the host has, the kernel kills something.",
+			Mend:  "lower the limit, or deploy.update_config.order: stop-first for this service",
+			all:   memoryTwice,
+		},
+		{
+			ID: "no-memory-limit", Severity: steady.Notice,
+			Title: "services without a memory limit",
+			Why:   "One that leaks takes the memory of all others, and the kernel chooses what to kill.",
+			Mend:  "deploy: {resources: {limits: {memory: 512M}}}",
+			all: func(in Input) []hit {
+				return jointly(in, func(d steady.Declared) bool { return d.Memory == 0 && !d.Job }, "without a memory limit")
+			},
+		},
+		{
+			ID: "log-unbounded", Severity: steady.Notice,
+			Title: "services whose log may fill the disk",
+			Why:   "The json-file driver keeps everything unless the Engine or the file says max-size.",
+			Mend:  `logging: {options: {max-size: "10m", max-file: "3"}}, or the same in /etc/docker/daemon.json`,
+			all: func(in Input) []hit {
+				return jointly(in, func(d steady.Declared) bool { return !d.LogBounded }, "with an unbounded log")
+			},
+		},
+		{
+			ID: "no-restart", Severity: steady.Warning,
+			Title: "a service without a restart policy",
+			Why:   "When it dies, or the host reboots, it stays down.",
+			Mend:  "restart: unless-stopped",
+			each: func(_ Input, d steady.Declared) []hit {
+				no := !d.RestartSet || d.Restart == "no"
+				return one(no && !d.Job && (serves(d) || database(d) != ""), d.Path(), d.Service+" is not started again when it dies or the host reboots")
+			},
+		},
+	}
+}
+
+// jointly tells of several services in one finding: it would be said of most of
+// them in most files.
+func jointly(in Input, holds func(steady.Declared) bool, what string) []hit {
+	var names []string
+	for _, d := range in.Services {
+		if holds(d) {
+			names = append(names, d.Service)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	noun := "services"
+	if len(names) == 1 {
+		noun = "service"
+	}
+	return one(true, "services", fmt.Sprintf("%d %s %s: %s", len(names), noun, what, strings.Join(names, ", ")))
+}
+
+func memoryTwice(in Input) []hit {
+	if in.Memory == 0 {
+		return nil
+	}
+	var all int64
+	for _, d := range in.Services {
+		all += d.Memory * int64(max(d.Replicas, 1))
+	}
+	var out []hit
+	for _, d := range in.Services {
+		if d.Memory == 0 || d.Job || stopFirst(d) {
+			continue
+		}
+		surge := d.Memory
+		if d.Update.Parallelism == 0 {
+			surge *= int64(max(d.Replicas, 1))
+		}
+		text := fmt.Sprintf("a second %s needs %s beside the %s that all limits allow, and the host has %s", d.Service, size(surge), size(all), size(in.Memory))
+		h := one(all+surge > in.Memory, limitPath(in, d), text)
+		for i := range h {
+			h[i].service = d.Service
+		}
+		out = append(out, h...)
+	}
+	return out
+}
+
+// stopFirst says whether the old one is gone before the new one starts.
+func stopFirst(d steady.Declared) bool {
+	return d.Update.Order == steady.StopFirst || d.Update.Order == "" && (len(d.State) > 0 && d.Replicas <= 1 || d.NetworkMode != "")
+}
+
+func limitPath(in Input, d steady.Declared) string {
+	limits := d.Path("deploy", "resources", "limits", "memory")
+	if _, ok := in.Places[limits]; ok {
+		return limits
+	}
+	return cmp.Or(d.Path("mem_limit"), limits)
+}
+
+func size(bytes int64) string {
+	if bytes >= 1<<30 {
+		return strings.Replace(fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)), ".0 ", " ", 1)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}

@@ -1,0 +1,87 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+
+	"gesalpai.ch/steady"
+)
+
+// secretRules are about what should not stand in a file that is shared.
+func secretRules() []Rule {
+	return []Rule{
+		{
+			ID: "secret-in-file", Severity: steady.Warning,
+			Title: "a password, token or key written into the file",
+			Why:   "Whoever reads the repository, docker inspect or a backup has it, and to change it is a commit.",
+			Mend:  "write ${NAME} here and set it in a .env that is not committed, or use secrets:",
+			each:  secretInFile,
+		},
+		{
+			ID: "secret-fallback", Severity: steady.Warning,
+			Title: "a password, token or key as the fallback of a variable",
+			Why:   "Where nobody sets the variable, everyone who reads the file knows the password.",
+			Mend:  "insist on the variable: ${NAME:?set it in .env}",
+			each: func(_ Input, d steady.Declared) []hit {
+				var out []hit
+				for _, v := range d.Environment {
+					out = append(out, one(v.Fallback && secret(v.Name), v.Path, fmt.Sprintf("%s of %s has a fallback that everyone can read", v.Name, d.Service))...)
+				}
+				return out
+			},
+		},
+		{
+			ID: "secret-in-build", Severity: steady.Warning,
+			Title: "a password, token or key as a build argument",
+			Why:   "It stays in the image's history: docker history shows it to whoever has the image.",
+			Mend:  "build.secrets, and RUN --mount=type=secret in the Dockerfile",
+			each: func(_ Input, d steady.Declared) []hit {
+				var out []hit
+				for _, v := range d.BuildArgs {
+					out = append(out, one(secret(v.Name) || v.Credentials, v.Path, fmt.Sprintf("build argument %s of %s stays in the image", v.Name, d.Service))...)
+				}
+				return out
+			},
+		},
+		{
+			ID: "docker-socket", Severity: steady.Warning,
+			Title: "the Docker Engine's socket handed to a service",
+			Why:   "Who has the socket has the host: whoever breaks into this service can start any container with any mount. A read-only mount does not change that.",
+			Mend:  "take it out, or put a proxy in between that lets only the calls through that the service needs",
+			each: func(_ Input, d steady.Declared) []hit {
+				at := dockerSocket(d)
+				return one(at != "", at, d.Service+" may do anything with the Docker Engine")
+			},
+		},
+		{
+			ID: "privileged", Severity: steady.Warning,
+			Title: "privileged: true",
+			Why:   "The container is no boundary any more: it has the host's devices and may load modules.",
+			Mend:  "name what it needs under cap_add and devices",
+			each: func(_ Input, d steady.Declared) []hit {
+				return one(d.Privileged, d.Path("privileged"), d.Service+" is privileged")
+			},
+		},
+	}
+}
+
+var (
+	secretName = regexp.MustCompile(`(?i)(?:^|_)(?:PASSWORD|PASSWD|PASS|PWD|SECRET|TOKEN|API_?KEY|APIKEY|PRIVATE_KEY|ACCESS_KEY|SECRET_KEY(?:_BASE)?|ENCRYPTION_KEY|MASTER_KEY|SIGNING_KEY|APP_KEY|AUTH_KEY|JWT_KEY|CREDENTIALS)(?:_BASE)?$|(?i)(?:PASSWORD|PASSWD|SECRET)$`)
+	// harmlessName: a file's path, a lifetime, a switch, or the public half.
+	harmlessName = regexp.MustCompile(`(?i)_FILE$|_PATH$|_TTL$|PUBLIC|_EXPIR|ALLOW_EMPTY|_HEADER$`)
+)
+
+func secret(name string) bool { return secretName.MatchString(name) && !harmlessName.MatchString(name) }
+
+func secretInFile(_ Input, d steady.Declared) []hit {
+	var out []hit
+	for _, v := range d.Environment {
+		switch {
+		case v.Literal && secret(v.Name):
+			out = append(out, hit{path: v.Path, text: fmt.Sprintf("%s of %s stands in the file", v.Name, d.Service)})
+		case v.Credentials:
+			out = append(out, hit{path: v.Path, text: fmt.Sprintf("%s of %s has a password in its address", v.Name, d.Service)})
+		}
+	}
+	return out
+}

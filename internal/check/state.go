@@ -1,0 +1,138 @@
+package check
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"gesalpai.ch/steady"
+)
+
+// stateRules are about what must outlive a release.
+func stateRules() []Rule {
+	return []Rule{
+		{
+			ID: "state-without-volume", Severity: steady.Failure,
+			Title: "a database without a volume",
+			Why:   "What it holds lives in the container, or in a volume without a name, and is gone with the next release.",
+			Mend:  "mount a named volume where it keeps its data",
+			each:  stateWithoutVolume,
+		},
+		{
+			ID: "cache-without-volume", Severity: steady.Notice,
+			Title: "Redis or its like without a volume",
+			Why:   "Sessions, queues and whatever else it holds are gone with the next release. For a pure cache that is as it should be.",
+			Mend:  "mount a named volume at /data, if it holds more than a cache",
+			each: func(_ Input, d steady.Declared) []hit {
+				return one(isCache(d) && len(d.Mounts) == 0, d.Path("image"), d.Service+" keeps nothing over a release")
+			},
+		},
+		{
+			ID: "two-on-one-volume", Severity: steady.Failure,
+			Title: "two databases on one directory",
+			Why:   "With start-first or with several replicas two of them run on the same files. Most refuse to start; some break the data.",
+			Mend:  "deploy.update_config.order: stop-first and one replica",
+			each: func(in Input, d steady.Declared) []hit {
+				twice := d.Update.Order == steady.StartFirst || d.Replicas > 1
+				return one(database(d) != "" && len(d.State) > 0 && twice, d.Path(), fmt.Sprintf("%s would run twice on %s", d.Service, places(in, d)))
+			},
+		},
+		{
+			ID: "shared-state", Severity: steady.Warning,
+			Title: "a read-write volume with start-first or several replicas",
+			Why:   "Old and new, or all replicas, write to the same files at the same time. steady takes stop-first by itself where one replica has such a volume; here the file overrules it.",
+			Mend:  "mount it read-only (:ro), or take order: start-first out, unless the service can share its files",
+			each: func(in Input, d steady.Declared) []hit {
+				twice := d.Update.Order == steady.StartFirst || d.Replicas > 1
+				return one(database(d) == "" && len(d.State) > 0 && twice && !d.Job, d.Path("volumes"), fmt.Sprintf("two of %s may write to %s at once", d.Service, places(in, d)))
+			},
+		},
+		{
+			ID: "state-has-gap", Severity: steady.Notice,
+			Title: "a published service that writes to a volume",
+			Why:   "Two of it could not share the files, so it is replaced stop-first: between stop and start nobody answers.",
+			Mend:  "x-steady.strategy: start-first where it can share its files; :ro where it only reads them",
+			each: func(in Input, d steady.Declared) []hit {
+				return one(len(d.Published) > 0 && database(d) == "" && len(d.State) > 0 && d.Replicas <= 1 && d.Update.Order == "", d.Path("volumes"), fmt.Sprintf("%s writes to %s and is replaced stop-first", d.Service, places(in, d)))
+			},
+		},
+		{
+			ID: "anonymous-volume", Severity: steady.Warning,
+			Title: "a volume without a name",
+			Why:   "Each release gets a new, empty one; the old ones stay on the disk and nobody finds them.",
+			Mend:  "name it: data:/path, and declare data under volumes",
+			each: func(_ Input, d steady.Declared) []hit {
+				var out []hit
+				for _, m := range d.Mounts {
+					out = append(out, one(m.Type == "volume" && m.Source == "" && !codeDir(m.Target), m.Path, fmt.Sprintf("%s mounts a volume without a name at %s", d.Service, m.Target))...)
+				}
+				return out
+			},
+		},
+		{
+			ID: "source-mounted", Severity: steady.Warning,
+			Title: "the project's own directory mounted into a service",
+			Why:   "The code is not in the image: a release changes when a file changes, and a rollback brings the old image back with the new code.",
+			Mend:  "copy it in the Dockerfile; keep the mount in a compose.override.yaml for development",
+			each:  sourceMounted,
+		},
+	}
+}
+
+// codeDir: node_modules and its like are masked by a nameless volume on purpose.
+func codeDir(target string) bool {
+	return slices.Contains([]string{"node_modules", ".next", "vendor", "__pycache__", "target", ".venv"}, path.Base(target))
+}
+
+func stateWithoutVolume(_ Input, d steady.Declared) []hit {
+	kind := database(d)
+	if kind == "" || d.Job {
+		return nil
+	}
+	for _, m := range d.Mounts {
+		if m.Source == "" && m.Type != "tmpfs" { // nameless: as good as none
+			continue
+		}
+		for _, at := range databases[kind] {
+			if within(m.Target, at) || within(at, m.Target) {
+				return nil
+			}
+		}
+	}
+	// A place elsewhere, of a service told to keep its data there.
+	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return slices.Contains(d.State, m.Source) && !settingsDir(m.Target) }) {
+		return nil
+	}
+	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: fmt.Sprintf("volumes: [%s-data:%s]", d.Service, databases[kind][0])}}
+}
+
+// settingsDir: what is mounted there is read at the start.
+func settingsDir(target string) bool {
+	return within(target, "/etc") || within(target, "/docker-entrypoint-initdb.d")
+}
+
+// places lists what a service writes to, for a person.
+func places(in Input, d steady.Declared) string {
+	out := make([]string, len(d.State))
+	for i, p := range d.State {
+		out[i] = p
+		if rest, below := strings.CutPrefix(p, in.WorkingDir); below && (rest == "" || rest[0] == '/') {
+			out[i] = "." + rest
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func within(dir, parent string) bool {
+	return dir == parent || strings.HasPrefix(dir, strings.TrimSuffix(parent, "/")+"/")
+}
+
+func sourceMounted(in Input, d steady.Declared) []hit {
+	var out []hit
+	for _, m := range d.Mounts {
+		source := m.Type == "bind" && m.Source == in.WorkingDir && d.Builds
+		out = append(out, one(source, m.Path, fmt.Sprintf("%s runs the code in %s, not what is in its image", d.Service, m.Target))...)
+	}
+	return out
+}

@@ -1,0 +1,4 @@
+package compose
+
+// PlacesOf is for tests of files that Compose itself does not load.
+var PlacesOf = placesOf
