@@ -34,6 +34,9 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"POST /v1/projects/{project}/down":     h.down,
 		"POST /v1/projects/{project}/abort":    h.abort,
 		"/":                                    h.unknown,
+
+		"PUT /v1/projects/{project}/maintenance": h.maintain,
+		"GET /v1/projects/{project}/maintenance": h.maintenance,
 	} {
 		mux.Handle(pattern, h.answer(ask))
 	}

@@ -137,6 +137,9 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	if err := r.learn(ctx, routes); err != nil {
 		return err
 	}
+	if err := r.readMaintenance(ctx); err != nil {
+		return err
+	}
 	t := r.table(routes)
 	if !sameTable(now, t) {
 		if t.Version, err = r.store.NextTable(ctx); err != nil {
@@ -151,9 +154,7 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 }
 
 func sameTable(a, b steady.Table) bool {
-	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
-		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
-	})
+	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, samePool) && sameNotices(a, b)
 }
 
 func sameListener(a, b steady.Listener) bool {
