@@ -30,6 +30,7 @@ type place struct {
 	full     bool              // the store's disk
 	traffic  steady.Traffic    // what the proxy has counted
 
+	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
 	routes   map[string]steady.Route
 	releases []steady.Release
