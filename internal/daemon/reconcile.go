@@ -57,7 +57,7 @@ func (r *reconciler) comeBack(ctx context.Context, b returning) {
 		r.log.Warn("release of a returning replica", "replica", b.replica.Name, "err", err)
 		return
 	}
-	how, err := r.prober.Ready(ctx, b.replica.Name, release.Spec.Probe)
+	how, err := r.prober.ReadyAgain(ctx, b.replica.Name, release.Spec.Probe)
 	if err != nil {
 		r.router.stillAway(b.replica.Name)
 		r.log.Warn("replica is not ready again", "replica", b.replica.Name, "err", err)

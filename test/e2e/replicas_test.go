@@ -19,7 +19,12 @@ import (
 	"gesalpai.ch/steady/test/load"
 )
 
-const deaths = 3
+const (
+	deaths = 3
+	// backWithin is less than the 30 s after which the daemon looks at everything
+	// anew: what is back sooner was seen by itself.
+	backWithin = 15 * time.Second
+)
 
 // three is a stack of one service with three replicas that the Engine restarts;
 // more goes into x-steady.
@@ -107,6 +112,9 @@ func TestReplicas_OneThatDiesLeavesAtOnceAndComesBackWhenReady(t *testing.T) {
 		t.Logf("%s was out of the table after %s and back after %s", name, left.Round(time.Millisecond), back.Round(time.Millisecond))
 		if back < time.Second {
 			t.Errorf("%s came back before it was ready", name)
+		}
+		if back > backWithin {
+			t.Errorf("%s came back after %s: not when it was ready", name, back)
 		}
 	}
 	g, p := gets.Stop(), posts.Stop()
