@@ -146,6 +146,10 @@ func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 		return
 	case x.isCut.Load():
 		x.failed = true
+		if n := x.pool.notice.Load(); n != nil {
+			x.show(n)
+			return
+		}
 		x.refuse(http.StatusServiceUnavailable)
 		return
 	case errors.As(err, &tooLarge):

@@ -70,10 +70,8 @@ func (p *pool) shut(n *notice) {
 			f.wasCut = true
 			f.cut()
 		}
-		for _, kind := range []int{request, stream} {
-			for _, f := range u.flights.of(kind) {
-				f.marked = !n.admits(f.peer(), f.header)
-			}
+		for _, f := range slices.Concat(u.flights.of(request), u.flights.of(stream)) {
+			f.marked = !n.admits(f.peer(), f.header)
 		}
 	}
 }
@@ -167,10 +165,15 @@ func (x *exchange) keptOut() bool {
 	return true
 }
 
-// turnAway answers with the notice. The connection stays, as after any answer, but
-// where a body is under way that we have asked net/http to leave to us.
+// turnAway answers with the notice, and counts it.
 func (x *exchange) turnAway(n *notice) {
 	x.pool.nobody.maintained.Add(1)
+	x.show(n)
+}
+
+// show answers with the notice. The connection stays, as after any answer, but
+// where a body is under way that we have asked net/http to leave to us.
+func (x *exchange) show(n *notice) {
 	h := x.Header()
 	clear(h)
 	body, kind := n.html, "text/html; charset=utf-8"

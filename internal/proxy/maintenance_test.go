@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -348,6 +349,41 @@ func TestMaintenance_EndsTheClocksWhenItIsOver(t *testing.T) {
 		t.Error(err)
 	}
 	echo(t, ws, "still here")
+}
+
+func TestMaintenance_WhatOutlivesItsClockGetsThePage(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	app := backend(t, "a", 1, slow(entered, release))
+	r := newRig(t, steady.HTTP, proxy.Limits{}, app)
+	table := r.table(steady.HTTP, app)
+	table.Maintenance, table.Pools[0].Maintenance = []steady.Maintenance{{Project: "shop", RetryAfter: time.Second, Message: "too late"}}, "shop"
+	answered := make(chan string, 1)
+	go func() {
+		res, err := r.http().Get(r.url("/"))
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		answered <- res.Status + string(b) + fmt.Sprint(err)
+	}()
+	within(t, "the slow request arrives", entered)
+	if err := r.client.Serve(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithTimeout(t.Context(), 10*time.Millisecond) // the caller does not wait: the clock goes on
+	defer leave()
+	if _, err := r.client.Clear(gone, []string{poolName}, steady.Drain{Requests: 300 * time.Millisecond, Streams: time.Second}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("clear: %v", err)
+	}
+	if got := <-answered; !strings.HasPrefix(got, "503") || !strings.Contains(got, "too late") {
+		t.Errorf("got %q", got)
+	}
+	if c := r.counts(1); c.Lost != 1 || c.Cut != 1 {
+		t.Errorf("counts %+v", c)
+	}
 }
 
 func TestTable_RefusesAMaintenanceThatIsNone(t *testing.T) {
