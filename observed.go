@@ -42,6 +42,7 @@ type Replica struct {
 	Rollout   int64             `json:"rollout"`
 	Image     string            `json:"image"` // image ID
 	State     string            `json:"state"`
+	PID       int               `json:"pid,omitempty"` // on the host, of its first process; 0: it does not run
 	Health    string            `json:"health"`
 	ExitCode  int               `json:"exit_code"`
 	OOM       bool              `json:"oom"`
@@ -49,6 +50,7 @@ type Replica struct {
 	Started   time.Time         `json:"started"`
 	Addresses map[string]string `json:"addresses,omitempty"` // network name → IP
 	Published []Port            `json:"published,omitempty"` // host ports the container itself publishes (Compose-made ones)
+	Exposed   []uint16          `json:"exposed,omitempty"`   // TCP ports that it or its image declares, published or not, ascending
 	HostNet   bool              `json:"host_net,omitempty"`  // network_mode: host; its address is the host's
 }
 

@@ -11,7 +11,7 @@ const (
 	StrategyStart     = "start"     // nothing runs yet
 	StrategyStartNew  = StartFirst  // new beside old, then shift
 	StrategyStopFirst = StopFirst   // old away, then new: a gap
-	StrategyAdopt     = "adopt"     // first time over a container that publishes the port itself: a short gap
+	StrategyAdopt     = "adopt"     // first time over a container that publishes the port itself: new beside old, new connections redirected
 	StrategyOverlap   = "overlap"   // worker: no traffic to shift
 	StrategyJob       = "job"       // runs once and must exit 0
 	StrategyScale     = "scale"     // same release, another number of replicas
@@ -80,7 +80,11 @@ type ServicePlan struct {
 	Replicas int           `json:"replicas"`
 	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
 	Gap      time.Duration `json:"gap,omitempty"`
-	Direct   string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
+	// Reconnects are those who have streams open to the replicas that go, and
+	// StreamClock is how long these streams may go on; below 0: as long as they like.
+	Reconnects  []Reconnect   `json:"reconnects,omitempty"`
+	StreamClock time.Duration `json:"stream_clock,omitempty"`
+	Direct      string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
 }
 
 // Step is one thing to do. What it needs must be done first; steps that do not
@@ -93,6 +97,7 @@ type Step struct {
 	Number  int           `json:"number,omitempty"`  // replica number for StepCreate
 	Replica string        `json:"replica,omitempty"` // container name
 	Routes  []Route       `json:"routes,omitempty"`  // StepShift
+	Direct  bool          `json:"direct,omitempty"`  // StepDrain: others reach the replica not through the proxy
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
 	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps

@@ -12,7 +12,10 @@ type Route struct {
 	Ports    []Port   `json:"ports,omitempty"`    // published ports; empty for workers
 	Sticky   *Sticky  `json:"sticky,omitempty"`   // nil: any replica will do
 	Held     bool     `json:"held,omitempty"`     // its names belong to a holder: calls from within the project come through it
-	Gone     bool     `json:"gone,omitempty"`     // the service leaves: listeners close
+	// Redirect: a container that is not ours still publishes the ports. New
+	// connections to them are redirected to the proxy until it has gone.
+	Redirect bool `json:"redirect,omitempty"`
+	Gone     bool `json:"gone,omitempty"` // the service leaves: listeners close
 }
 
 // Table is all that the proxy serves: immutable, swapped whole.

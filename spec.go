@@ -145,6 +145,7 @@ const (
 	ProbeTCP     = "tcp"     // a connection that is accepted
 	ProbeExec    = "exec"    // a command in the container that must exit 0
 	ProbeDocker  = "docker"  // the Engine's own health status
+	ProbeExposed = "exposed" // a port that the container exposes accepts; where it has none, or none does for Settle, it must stay up
 	ProbeRunning = "running" // nothing to ask: it must stay up for Settle
 )
 
@@ -162,7 +163,7 @@ type Probe struct {
 	Interval time.Duration     `json:"interval"`          // between two questions
 	Timeout  time.Duration     `json:"timeout"`           // for one answer
 	Rise     int               `json:"rise"`              // good answers in a row
-	Settle   time.Duration     `json:"settle,omitempty"`  // for ProbeRunning
+	Settle   time.Duration     `json:"settle,omitempty"`  // for ProbeRunning and ProbeExposed
 	Deadline time.Duration     `json:"deadline"`          // from start to ready
 	Cause    string            `json:"cause,omitempty"`   // where it came from, for a person
 }
@@ -208,6 +209,7 @@ const (
 	DefaultProbeRise     = 2
 	DefaultProbeDeadline = 60 * time.Second
 	DefaultSettle        = time.Second
+	DefaultExposedSettle = 5 * time.Second // EXPOSE is often mere documentation: nobody waits for it longer
 	DefaultMonitor       = 0 * time.Second
 	DefaultReplicas      = 1
 	DefaultFailureAction = Rollback

@@ -11,6 +11,9 @@ echo
 echo '== a rollout beyond the unavoidable (goal: median 150 ms), readiness seen (goal: 100 ms)'
 go test -run '^$' -bench 'BenchmarkRollout|BenchmarkIdleMemory' -benchtime "${BENCH_ROLLOUTS:-20}x" -timeout 20m ./test/e2e
 echo
+echo '== a call by name through a holder beside a direct one, memory of a holder (goal: 2 MiB), fifty services'
+go test -run '^$' -bench BenchmarkInner -benchtime 1x -timeout 20m ./test/e2e
+echo
 echo '== readiness seen, without an Engine'
 go test -run '^$' -bench BenchmarkReadySeen -benchtime 100x ./internal/probe
 echo

@@ -119,7 +119,7 @@ func ask(ctx context.Context, in io.Reader) (string, error) {
 func gaps(p steady.Plan) []string {
 	var out []string
 	for _, s := range p.Services {
-		if s.Strategy != steady.StrategyStopFirst && s.Strategy != steady.StrategyAdopt {
+		if s.Strategy != steady.StrategyStopFirst {
 			continue
 		}
 		text := fmt.Sprintf("%s/%s is replaced with a gap (%s): %s", p.Project, s.Service, s.Strategy, s.Cause)

@@ -56,6 +56,9 @@ func planText(p steady.Plan, y style) string {
 	for _, v := range p.Services {
 		fmt.Fprintf(&b, "%s\n", y.bold(planHead(p.Project, v)))
 		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(v.Notice))
+		if len(v.Reconnects) > 0 {
+			fmt.Fprintf(&b, "  again   %s\n", reconnects(v))
+		}
 		if v.Direct != "" && v.Strategy != steady.StrategyKeep {
 			fmt.Fprintf(&b, "  direct  calls by its name go to its replicas, not through steady: %s\n", v.Direct)
 		}
@@ -71,6 +74,18 @@ func planText(p steady.Plan, y style) string {
 	}
 	b.WriteString(table(rows))
 	return b.String()
+}
+
+// reconnects says who has streams open that may not outlive the rollout.
+func reconnects(v steady.ServicePlan) string {
+	var who []string
+	for _, r := range v.Reconnects {
+		who = append(who, fmt.Sprintf("%s (%s)", r.Client, count(int64(r.Streams), "stream")))
+	}
+	if v.StreamClock < 0 {
+		return strings.Join(who, ", ") + ": the old replicas wait until they have ended"
+	}
+	return fmt.Sprintf("%s: what has not ended after %s must connect again", strings.Join(who, ", "), span(v.StreamClock))
 }
 
 func planHead(project string, v steady.ServicePlan) string {

@@ -75,17 +75,20 @@ func healthProbe(h *types.HealthCheckConfig, mode string) steady.Probe {
 	}
 }
 
-// portProbe takes the first published TCP port. What is only under expose proves
-// nothing: it is often mere documentation.
+// portProbe takes the first published TCP port. What is only exposed, by the file
+// or by the image, is often mere documentation, so nobody insists on it.
 func portProbe(ports []steady.Port, mode string) steady.Probe {
 	p := steady.Probe{
-		Kind:     steady.ProbeRunning,
+		Kind:     steady.ProbeExposed,
 		Interval: steady.DefaultProbeInterval,
 		Timeout:  steady.DefaultProbeTimeout,
 		Rise:     steady.DefaultProbeRise,
-		Settle:   steady.DefaultSettle,
+		Settle:   steady.DefaultExposedSettle,
 		Deadline: steady.DefaultProbeDeadline,
-		Cause:    "no healthcheck, no published port: it must stay up",
+		Cause:    "no healthcheck, no published port: what it exposes must accept, else it must stay up",
+	}
+	if !reachable(mode) || mode == "host" { // who answers there may be another
+		p.Kind, p.Settle, p.Cause = steady.ProbeRunning, steady.DefaultSettle, "no healthcheck, no published port: it must stay up"
 	}
 	if target := firstTCP(ports); target != 0 && reachable(mode) {
 		p.Kind, p.Port, p.Settle = steady.ProbeTCP, target, 0
@@ -209,6 +212,8 @@ func of(kind string, derived steady.Probe) steady.Probe {
 		p.Port = derived.Port
 	case steady.ProbeExec, steady.ProbeDocker:
 		p.Interval = steady.DefaultExecInterval
+	case steady.ProbeExposed:
+		p.Settle = steady.DefaultExposedSettle
 	case steady.ProbeRunning:
 		p.Settle = steady.DefaultSettle
 	}

@@ -132,9 +132,11 @@ func TestProbe_CauseHoldsNoArgument(t *testing.T) {
 
 func TestProbe_WithoutAHealthcheckFollowsThePorts(t *testing.T) {
 	for service, want := range map[string]steady.Probe{
-		`{image: x}`:                                                                 {Kind: steady.ProbeRunning, Settle: steady.DefaultSettle},
-		`{image: x, expose: ["8000"]}`:                                               {Kind: steady.ProbeRunning, Settle: steady.DefaultSettle},
-		`{image: x, ports: ["53:53/udp"]}`:                                           {Kind: steady.ProbeRunning, Settle: steady.DefaultSettle},
+		`{image: x}`:                                                                 {Kind: steady.ProbeExposed, Settle: steady.DefaultExposedSettle},
+		`{image: x, expose: ["8000"]}`:                                               {Kind: steady.ProbeExposed, Settle: steady.DefaultExposedSettle},
+		`{image: x, ports: ["53:53/udp"]}`:                                           {Kind: steady.ProbeExposed, Settle: steady.DefaultExposedSettle},
+		`{image: x, network_mode: host}`:                                             {Kind: steady.ProbeRunning, Settle: steady.DefaultSettle},
+		`{image: x, network_mode: "container:y"}`:                                    {Kind: steady.ProbeRunning, Settle: steady.DefaultSettle},
 		`{image: x, ports: ["53:53/udp", "81:80", "82:90"]}`:                         {Kind: steady.ProbeTCP, Port: 80},
 		`{image: x, ports: ["81:80"], healthcheck: {disable: true}}`:                 {Kind: steady.ProbeTCP, Port: 80},
 		`{image: x, ports: ["81:80"], healthcheck: {test: ["NONE"]}}`:                {Kind: steady.ProbeTCP, Port: 80},

@@ -33,7 +33,7 @@ type Key struct {
 func Keys() []Key {
 	orders := choice(steady.StartFirst, steady.StopFirst)
 	protocols := choice(steady.Auto, steady.HTTP, steady.TCP)
-	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeRunning)
+	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeExposed, steady.ProbeRunning)
 	return []Key{
 		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
 			Doc: "How the service is replaced. Overrides deploy.update_config.order."},
@@ -57,8 +57,8 @@ func Keys() []Key {
 			Doc: "The cookie's name. Its value names the replica, and tells nothing of it. HttpOnly, SameSite=Lax, and Secure where the request came by HTTPS."},
 		{Name: "sticky.ttl", Type: "duration", Default: "until the browser ends", parse: duration,
 			Doc: "How long the cookie lasts from when it was set."},
-		{Name: "probe.kind", Type: "http | tcp | exec | docker | running", Default: "from the healthcheck, else from the ports", ServiceOnly: true, parse: kinds,
-			Doc: "How to learn that a replica can serve. exec runs the command of the healthcheck."},
+		{Name: "probe.kind", Type: "http | tcp | exec | docker | exposed | running", Default: "from the healthcheck, else from the ports", ServiceOnly: true, parse: kinds,
+			Doc: "How to learn that a replica can serve. exec runs the command of the healthcheck; exposed wants one of the ports that file or image declare to accept, and after 5s without one that the container stays up."},
 		{Name: "probe.path", Type: "path", Default: "from the healthcheck, else /", ServiceOnly: true, parse: path,
 			Doc: "What an HTTP probe asks for; set alone, it makes the probe an HTTP one."},
 		{Name: "probe.port", Type: "port", Default: "from the healthcheck, else the first published", ServiceOnly: true, parse: port,

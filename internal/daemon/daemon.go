@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	keep := &keeper{proxy: proxy.NewClient(ProxySocket(o.RunDir))}
 	stops.push("kept listeners", func(context.Context) error { keep.close(); return nil })
-	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, log: o.Log}
+	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, log: o.Log, died: make(chan struct{}, 1)}
 	if err := front.ensure(ctx); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -39,6 +40,17 @@ func (k *keeper) handles() []listen.Handle {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return append([]listen.Handle(nil), k.copies...)
+}
+
+// give lends every copy to a proxy that was started without them, by systemd say.
+func (k *keeper) give(ctx context.Context) error {
+	var errs []error
+	for _, h := range k.handles() {
+		if err := k.proxy.Lend(ctx, h.Name, h.File); err != nil {
+			errs = append(errs, fmt.Errorf("lend %s: %w", h.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // named is the copy of that name, which stays the keeper's; nil for none.

@@ -29,19 +29,30 @@ type proxies struct {
 	command []string
 	stderr  io.Writer // a file, where the proxy can write when the daemon is gone
 	log     *slog.Logger
+	died    chan struct{} // one of ours has; holds one
 }
 
-// Run starts the proxy again whenever it has died.
+// Run starts the proxy again whenever it has died, and gives the listeners kept to
+// one that something else has started.
 func (p *proxies) Run(ctx context.Context) error {
 	tick := time.NewTicker(proxyAskEvery)
 	defer tick.Stop()
+	last := p.pid(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-p.died:
 		case <-tick.C:
 		}
-		if p.pid(ctx) > 0 || ctx.Err() != nil {
+		pid := p.pid(ctx)
+		if pid > 0 && pid != last {
+			last = pid
+			if err := p.keeper.give(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn("give the listeners kept to another proxy", "pid", pid, "err", err)
+			}
+		}
+		if pid > 0 || ctx.Err() != nil {
 			continue
 		}
 		p.log.Warn("the proxy does not answer: starting it again")
@@ -105,6 +116,12 @@ func (p *proxies) spawn() (<-chan error, error) {
 		return nil, err
 	}
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		exited <- cmd.Wait()
+		select {
+		case p.died <- struct{}{}:
+		default:
+		}
+	}()
 	return exited, nil
 }

@@ -150,7 +150,7 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 		}
 	}
 	r.forward(ctx, routes)
-	return nil
+	return r.setRedirects(ctx, routes)
 }
 
 func sameTable(a, b steady.Table) bool {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,11 +35,12 @@ type router struct {
 	keeper  *keeper
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	held  map[string]steady.Holder  // by ref: those whose listener the proxy has
-	flows map[string]string         // by ref: where UDP goes, as last set
-	known map[string]steady.Replica // by name: routed or just un-routed, as last seen
-	away  map[string]bool           // routed replicas that died and are not ready again
+	mu     sync.Mutex
+	adopts adoption
+	held   map[string]steady.Holder  // by ref: those whose listener the proxy has
+	flows  map[string]string         // by ref: where UDP goes, as last set
+	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
+	away   map[string]bool           // routed replicas that died and are not ready again
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
 }
@@ -47,7 +49,7 @@ func newRouter(st *store.Store, eng interface {
 	containers
 	holders
 }, k *keeper, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, known: map[string]steady.Replica{}, away: map[string]bool{}}
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}}
 }
 
 // Free implements rollout.Router.
@@ -87,6 +89,24 @@ func foreign(all []steady.Route, project string, p steady.Port) error {
 // Routes implements rollout.Router.
 func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, error) {
 	return r.store.Routes(ctx, project)
+}
+
+// Callers implements rollout.Router.
+func (r *router) Callers(ctx context.Context, project string) ([]steady.Caller, error) {
+	now, err := r.proxy.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []steady.Caller
+	for _, u := range now.Upstreams {
+		service, ok := strings.CutPrefix(u.Pool, project+"/")
+		if i := strings.IndexAny(service, "@:"); ok && i > 0 {
+			for _, a := range slices.Sorted(maps.Keys(u.Callers)) {
+				out = append(out, steady.Caller{Service: service[:i], Address: a, Streams: u.Callers[a]})
+			}
+		}
+	}
+	return out, nil
 }
 
 // Traffic implements rollout.Router.
@@ -130,6 +150,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if sameRoutes(before, after) {
 		return r.serveIfNew(ctx, after)
 	}
+	r.linger(before, routes)
 	table := r.table(after)
 	if table.Version, err = r.store.NextTable(ctx); err != nil {
 		return err
@@ -140,8 +161,16 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Gone }) {
 		r.maintenance = nil // what is gone has taken its own with it
 	}
-	if err := r.serve(ctx, table); err != nil {
+	err = r.keepRedirects(ctx, after)
+	if err == nil {
+		err = r.serve(ctx, table)
+	}
+	if err != nil {
 		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
+	}
+	if err := r.setRedirects(ctx, after); err != nil {
+		ctx := context.WithoutCancel(ctx)
+		return errors.Join(err, r.store.PutRoutes(ctx, restored(before, routes)), r.serveIfNew(ctx, before))
 	}
 	r.forward(ctx, after)
 	return nil
@@ -201,7 +230,7 @@ func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
-			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held &&
+			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
 				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && x.Sticky.Same(y.Sticky)
 		})
 	})
@@ -271,11 +300,17 @@ func restored(before, routes []steady.Route) []steady.Route {
 // table builds the proxy's whole table, not numbered yet; replicas that are away
 // are left out.
 func (r *router) table(routes []steady.Route) steady.Table {
+	t, _ := r.tableOf(routes)
+	return t
+}
+
+func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b steady.Route) int {
 		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.Service, b.Service))
 	})
 	var t steady.Table
+	var spares []spare
 	pools := map[string]bool{}
 	for _, route := range routes {
 		if l, ps, ok := r.inner(route); ok {
@@ -283,7 +318,13 @@ func (r *router) table(routes []steady.Route) steady.Table {
 		}
 		for _, p := range route.Ports {
 			l := listener(route, p)
-			t.Listeners = append(t.Listeners, l)
+			if !route.Redirect || p.Published == 0 {
+				t.Listeners = append(t.Listeners, l)
+			}
+			if r.spared(route) && p.Published > 0 {
+				spares = append(spares, spare{at: len(t.Listeners), host: p.HostIP, port: p.Published})
+				t.Listeners = append(t.Listeners, steady.Listener{Protocol: l.Protocol, Pool: l.Pool})
+			}
 			if pools[l.Pool] {
 				continue
 			}
@@ -291,7 +332,7 @@ func (r *router) table(routes []steady.Route) steady.Table {
 			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
 		}
 	}
-	return t
+	return t, spares
 }
 
 func listener(route steady.Route, p steady.Port) steady.Listener {

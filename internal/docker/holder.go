@@ -150,7 +150,11 @@ func (e *Engine) createHolder(ctx context.Context, spec steady.Spec) error {
 		if ref, err = e.holderImage(ctx); err != nil {
 			return err
 		}
-		_, err = e.api.ContainerCreate(ctx, holderBody(name, ref, spec))
+		body := holderBody(name, ref, spec)
+		if err = e.silence(ctx, spec, body); err != nil {
+			return err
+		}
+		_, err = e.api.ContainerCreate(ctx, body)
 		if !cerrdefs.IsNotFound(err) || !strings.Contains(strings.ToLower(err.Error()), "no such image") {
 			break
 		}
@@ -184,6 +188,21 @@ func holderBody(name, image string, spec steady.Spec) client.ContainerCreateOpti
 			Sysctls:        map[string]string{"net.ipv4.ip_forward": "0"},
 		},
 	}
+}
+
+// silent has the holder answer nobody who asks for its address, until redirecting
+// to its listener is in force (package listen ends it): who calls it before that is
+// late then, by at most a second, and not refused. It is for one that gets names
+// which others have and are called by.
+const silent = "net.ipv4.conf.all.arp_ignore"
+
+// silence makes a holder silent where containers of the service run already.
+func (e *Engine) silence(ctx context.Context, spec steady.Spec, o client.ContainerCreateOptions) error {
+	seen, err := e.Observe(ctx, spec.Project, nil)
+	if err == nil && slices.ContainsFunc(seen.Of(spec.Service), steady.Replica.Running) {
+		o.HostConfig.Sysctls[silent] = "8" // networking/ip-sysctl: no reply for any local address
+	}
+	return err
 }
 
 // Forget removes the service's holder, and the image of it where it was the last.

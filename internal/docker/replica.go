@@ -65,6 +65,7 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		Restarts:  c.RestartCount,
 		Addresses: addresses(c),
 		Published: published(c),
+		Exposed:   exposed(c),
 		HostNet:   c.HostConfig.NetworkMode.IsHost(),
 	}
 	r.Release, _ = strconv.Atoi(labels[steady.LabelRelease])
@@ -72,6 +73,9 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 	r.Rollout, _ = strconv.ParseInt(labels[steady.LabelRollout], 10, 64)
 	if started, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && started.Year() > 1 {
 		r.Started = started
+	}
+	if c.State.Running {
+		r.PID = c.State.Pid
 	}
 	if h := c.State.Health; h != nil && h.Status != container.NoHealthcheck {
 		r.Health = string(h.Status)
@@ -119,6 +123,18 @@ func published(c container.InspectResponse) []steady.Port {
 		}
 	}
 	slices.SortFunc(out, comparePorts)
+	return out
+}
+
+// exposed lists the TCP ports that the file or the image declares.
+func exposed(c container.InspectResponse) []uint16 {
+	var out []uint16
+	for p := range c.Config.ExposedPorts {
+		if p.Proto() == network.TCP {
+			out = append(out, p.Num())
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

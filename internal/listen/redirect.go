@@ -3,9 +3,11 @@ package listen
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -30,15 +32,25 @@ func Redirect(ctx context.Context, pid int, port uint16) error {
 			return err
 		}
 		if v6 := rules(seats, port, netip.Addr.Is6); len(of(seats, netip.Addr.Is6)) > 0 {
-			return restore(ctx, "ip6tables-restore", v6)
+			err = restore(ctx, "ip6tables-restore", v6)
 		}
-		return nil
+		_ = os.WriteFile(liberal, []byte("1"), 0) // there once packets are tracked; a kernel without it is stricter
+		return errors.Join(err, os.WriteFile(silent, []byte("0"), 0))
 	})
 	if err != nil {
 		return fmt.Errorf("redirect in the network of process %d: %w", pid, err)
 	}
 	return nil
 }
+
+// liberal has late and doubled packets of a connection translated like its others.
+// Else the kernel would take them for strangers, send them on as they are, and have
+// whoever gets them reset the connection.
+const liberal = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal"
+
+// silent keeps a holder from answering who asks for its address, where it was made
+// so. It ends when all that comes is redirected.
+const silent = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 
 // seat is an address and the interface it is on.
 type seat struct {

@@ -126,6 +126,12 @@ func TestRedirect_EveryPortComesToTheListenerAndNothingCrosses(t *testing.T) {
 			t.Errorf("from %s to %s: %q, want %q", tt.from.name, tt.to, got, tt.want)
 		}
 	}
+	inside(t, holder, func() error {
+		if b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal"); err != nil || string(b) != "1\n" {
+			t.Errorf("late packets are taken for strangers': %q, %v", b, err)
+		}
+		return nil
+	})
 	wire(t, 3, client, holder) // a network that comes later
 	if err := listen.Redirect(t.Context(), holder.pid, 15001); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ type Input struct {
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
 	Routes   []steady.Route            // in force
+	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
 }
 
@@ -78,13 +79,21 @@ func (m *move) held() bool {
 // routed says whether traffic of the service comes through the proxy at all.
 func (m *move) routed() bool { return len(m.spec().Ports) > 0 || m.held() }
 
+// enters says whether old replicas that run have the service's names themselves.
+// The holder then comes in between: the names must not be its own before it can
+// pass on what comes to them, so it comes right before the shift.
+func (b *builder) enters(m *move) bool {
+	now, _ := b.route(m.Service)
+	return m.held() && !now.Held && slices.ContainsFunc(m.old, steady.Replica.Running)
+}
+
 // early says whether the service has its shift already, before the common one:
 // nothing of it served, and others wait for it.
 func (m *move) early() bool { return m.Strategy == steady.StrategyStart && m.held() }
 
 // beside says whether old and new run side by side until one common shift.
 func (m *move) beside() bool {
-	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyAdopt && m.Strategy != steady.StrategyJob
+	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyJob
 }
 
 type builder struct {
@@ -127,11 +136,8 @@ func (b *builder) steps() {
 	}
 	barrier := b.barrier()
 	for _, m := range b.moves {
-		switch m.Strategy {
-		case steady.StrategyStopFirst:
+		if m.Strategy == steady.StrategyStopFirst {
 			b.exchange(m, barrier)
-		case steady.StrategyAdopt:
-			b.adopt(m, barrier)
 		}
 	}
 	b.shifts()

@@ -46,6 +46,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	m.moved = routed && !slices.Equal(now.Ports, spec.Ports)
 	b.strategy(m)
 	m.Notice = notice(m)
+	b.foretell(m)
 	return m, nil
 }
 
@@ -99,12 +100,12 @@ func (b *builder) strategy(m *move) {
 		m.Strategy, m.Cause = steady.StrategyJob, "other services wait until it has completed"
 	case !running:
 		m.Strategy, m.Cause = steady.StrategyStart, "nothing of it runs"
-	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
-		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
 	case order == steady.StopFirst:
 		m.Strategy, m.Cause = steady.StrategyStopFirst, "update_config.order says so"
 	case order != steady.StartFirst && alone(spec) != "":
 		m.Strategy, m.Cause = steady.StrategyStopFirst, alone(spec)
+	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
+		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
 	case len(spec.Ports) == 0:
 		m.Strategy, m.Cause = steady.StrategyOverlap, "no published port: old and new overlap, the old one ends in its own time"
 	default:
@@ -169,7 +170,7 @@ func notice(m *move) string {
 	case steady.StrategyStopFirst:
 		return "the gap between the old one's stop and the new one's start"
 	case steady.StrategyAdopt:
-		return "once, a short gap: from the old container's stop until steady has bound its port"
+		return "nothing, but for connections that a client still keeps open to the old container when it stops, once"
 	}
 	return "nothing"
 }

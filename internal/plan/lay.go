@@ -11,8 +11,8 @@ import (
 // batch of new replicas, as far as they may be brought up before the shift.
 func (b *builder) prepare(m *move) {
 	id := b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
-	if m.held() {
-		b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: []string{id}})
+	if m.held() && !b.enters(m) {
+		b.holder(m, []string{id})
 	}
 	if m.Strategy == steady.StrategyStopFirst {
 		for i, name := range m.fresh {
@@ -29,6 +29,10 @@ func (b *builder) prepare(m *move) {
 		b.take(m, ready)
 		b.ready[m.Service] = []string{m.Service + "/shift"}
 	}
+}
+
+func (b *builder) holder(m *move, needs []string) string {
+	return b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: needs})
 }
 
 func (b *builder) imageNeeds(m *move) []string {
@@ -67,8 +71,8 @@ func (b *builder) alive(m *move, name string) bool {
 
 // prepared is the step after which replicas may be created: its holder has the
 // service's address and names by then.
-func (m *move) prepared() string {
-	if m.held() && m.Strategy != steady.StrategyJob {
+func (b *builder) prepared(m *move) string {
+	if m.held() && !b.enters(m) && m.Strategy != steady.StrategyJob {
 		return m.Service + "/holder"
 	}
 	return m.Service + "/prepare"
@@ -76,7 +80,7 @@ func (m *move) prepared() string {
 
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Needs: append(needs, m.prepared())})
+		Number: n, Replica: name, Needs: append(needs, b.prepared(m))})
 }
 
 // start starts a created replica once its dependencies are there, and waits
@@ -142,7 +146,7 @@ func (b *builder) leaves(ids []string) []string {
 // between is as short as it can be.
 func (b *builder) exchange(m *move, barrier []string) {
 	needs := append(slices.Clone(barrier), b.dependencies(m)...)
-	if b.visited(m) {
+	if _, now := b.route(m.Service); now && b.visited(m) {
 		needs = []string{b.add(steady.Step{ID: m.Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
 			Routes: []steady.Route{b.routeTo(m, m.From, nil)}, Cause: "the old one must be gone before the new one starts"})}
 	}
@@ -150,14 +154,10 @@ func (b *builder) exchange(m *move, barrier []string) {
 	if len(stopped) == 0 {
 		stopped = needs
 	}
+	if b.enters(m) {
+		stopped = []string{b.holder(m, stopped)}
+	}
 	b.take(m, b.startAll(m, stopped))
-}
-
-// adopt lays out the first move over a container that publishes the port
-// itself: the new replicas are ready, then the old container goes and frees the
-// port.
-func (b *builder) adopt(m *move, barrier []string) {
-	b.take(m, b.retire(m, m.old, barrier))
 }
 
 func (b *builder) startAll(m *move, needs []string) []string {
@@ -198,9 +198,10 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 			continue
 		}
 		after := needs
-		if b.visited(m) && r.Release > 0 {
+		direct := m.beside() && (len(r.Published) > 0 || b.enters(m))
+		if b.visited(m) && r.Release > 0 || direct {
 			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
-				Release: r.Release, Replica: r.Name, Needs: needs})}
+				Release: r.Release, Replica: r.Name, Direct: direct, Needs: needs})}
 		}
 		stops = append(stops, b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
 			Release: r.Release, Replica: r.Name, Needs: after}))
@@ -209,7 +210,8 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 }
 
 func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {
-	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Held: m.held(), Sticky: m.spec().Sticky}
+	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Held: m.held(),
+		Redirect: m.Strategy == steady.StrategyAdopt, Sticky: m.spec().Sticky}
 	if release == m.From && release != m.To {
 		if now, ok := b.route(m.Service); ok {
 			r.Ports, r.Held, r.Sticky = now.Ports, now.Held, now.Sticky

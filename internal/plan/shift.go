@@ -23,6 +23,12 @@ func (m *move) final(k int) bool { return m.batch(k) == len(m.fresh) }
 // behind it, service by service, the batches that are still to come.
 func (b *builder) shifts() {
 	needs := append(b.barrier(), b.last...)
+	for _, m := range b.moves {
+		if b.enters(m) && m.beside() {
+			b.holder(m, needs)
+		}
+	}
+	needs = append(b.barrier(), b.last...)
 	var routes []steady.Route
 	for _, m := range b.moves {
 		switch {
@@ -70,6 +76,12 @@ func (b *builder) batches(m *move, needs []string) {
 			needs = []string{b.last[len(b.last)-1]}
 		}
 		stops = b.retire(m, b.leaving(m, k), needs)
+	}
+	if m.Strategy == steady.StrategyAdopt {
+		r := b.routeTo(m, m.To, m.fresh)
+		r.Redirect = false
+		b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
+			Cause: "the old container has let go of the port"}))
 	}
 }
 

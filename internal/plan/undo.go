@@ -140,7 +140,7 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	if s.Strategy == steady.StrategyStopFirst {
 		needs = u.clear(s)
 	}
-	if s.Strategy == steady.StrategyAdopt {
+	if s.Strategy == steady.StrategyAdopt && u.begun[s.Service+"/bind"] {
 		if r, ok := u.back(s.Service); ok { // our listener must free the port first
 			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
 		}
@@ -214,7 +214,7 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 // forget removes the holder of a service that was not there before.
 func (u *undoer) forget(s steady.ServicePlan) {
 	made := u.steps(steady.StepHolder, s.Service)
-	if _, was := u.before(s.Service); was || len(made) == 0 || s.From > 0 {
+	if r, _ := u.before(s.Service); r.Held || len(made) == 0 {
 		return
 	}
 	var needs []string

@@ -108,8 +108,12 @@ func filled(p steady.Probe) steady.Probe {
 	p.Timeout = cmp.Or(p.Timeout, steady.DefaultProbeTimeout)
 	p.Deadline = cmp.Or(p.Deadline, steady.DefaultProbeDeadline)
 	p.Rise = cmp.Or(p.Rise, steady.DefaultProbeRise)
-	if p.Kind == steady.ProbeRunning {
-		p.Settle = cmp.Or(p.Settle, steady.DefaultSettle)
+	if p.Kind == steady.ProbeRunning || p.Kind == steady.ProbeExposed {
+		settle := steady.DefaultSettle
+		if p.Kind == steady.ProbeExposed {
+			settle = steady.DefaultExposedSettle
+		}
+		p.Settle = cmp.Or(p.Settle, settle)
 		p.Deadline = max(p.Deadline, p.Settle+p.Timeout) // it cannot settle sooner
 	}
 	return p

@@ -37,6 +37,8 @@ func (a *attempt) question() (question, error) {
 		return question{ask: a.askExec, rise: a.probe.Rise, pause: a.probe.Interval}, nil
 	case steady.ProbeDocker: // the Engine has its own count
 		return question{ask: a.askHealth, rise: 1}, nil
+	case steady.ProbeExposed:
+		return a.exposed(), nil
 	case steady.ProbeRunning:
 		settled := time.Now().Add(a.probe.Settle)
 		ask := func(ctx context.Context) (answer, error) { return a.askRunning(ctx, settled) }

@@ -43,6 +43,9 @@ func (c *Client) Table(ctx context.Context) (steady.Table, error) {
 	return t, err
 }
 
+// Socket is the path of the proxy's control socket.
+func (c *Client) Socket() string { return c.socket }
+
 // Serve puts the whole table in force, on disk and then in one move. When it
 // returns nil, no new request goes to an upstream that the table does not list.
 // On error nothing has changed: steady.ErrPortTaken naming who listens there,

@@ -264,6 +264,8 @@ func (x *exchange) end() {
 	x.answer.end()
 }
 
+func (x *exchange) peer() string { return host(x.in.RemoteAddr) }
+
 func (x *exchange) orderly() bool {
 	if t := x.answer.tunnel.Load(); t != nil {
 		return t.orderly()

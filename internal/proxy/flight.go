@@ -23,6 +23,8 @@ type ender interface {
 	// orderly says, once a stream has left, whether it was told its end in its own
 	// protocol.
 	orderly() bool
+	// peer is the client's address, without its port.
+	peer() string
 }
 
 // flight is something claimed on an upstream and not yet left. All fields are
@@ -77,6 +79,18 @@ func (l *flights) of(kind int) []*flight {
 		if f.kind == kind {
 			out = append(out, f)
 		}
+	}
+	return out
+}
+
+// callers counts the streams of each client.
+func (l *flights) callers() map[string]int {
+	if l.n[stream] == 0 {
+		return nil
+	}
+	out := map[string]int{}
+	for _, f := range l.of(stream) {
+		out[f.peer()]++
 	}
 	return out
 }

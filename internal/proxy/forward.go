@@ -36,10 +36,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 
 // forwarded keeps what a front before us said and adds what we see.
 func forwarded(in, out *http.Request) {
-	ip, _, err := net.SplitHostPort(in.RemoteAddr)
-	if err != nil {
-		ip = in.RemoteAddr
-	}
+	ip := host(in.RemoteAddr)
 	if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
 		ip = strings.Join(before, ", ") + ", " + ip
 	}
@@ -50,6 +47,15 @@ func forwarded(in, out *http.Request) {
 	if v := in.Header["Forwarded"]; v != nil {
 		h["Forwarded"] = v
 	}
+}
+
+// host is an address without its port.
+func host(addr string) string {
+	h, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return h
 }
 
 func keep(out, in http.Header, key, otherwise string) {

@@ -130,10 +130,8 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 		if pool.keepsOut(c) {
 			return anew, nil
 		}
-		// Before the claim: from then on a shift may set it, to be heard here.
-		_ = c.SetReadDeadline(pool.speakBy())
 		r := newRelay(pool, c.TCPConn)
-		if !r.open(ctx) {
+		if !r.open(ctx, pool.speakBy) {
 			if r.unheard {
 				c.turnAway()
 				return carried, nil
@@ -238,7 +236,7 @@ func (r *relay) hear(client *net.TCPConn) func() int {
 func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) bool {
 	if r == nil {
 		r = newRelay(pool, c.TCPConn)
-		if !r.open(ctx) {
+		if !r.open(ctx, whenever) {
 			r.lost()
 			c.turnAway()
 			return true

@@ -13,10 +13,11 @@ import (
 )
 
 // Lend gives the proxy the listener of a holder, under the name that
-// steady.HolderListener gives it; f stays the caller's. It returns when the proxy
-// has it: for the next table, and at once where the table in force has missed it.
-// Lent again, it takes the former one's place with the next table.
-// steady.ErrUsage for another name, or what is no TCP socket that listens.
+// steady.HolderListener gives it, or a published one, as Listeners names it; f stays
+// the caller's. It returns when the proxy has it: a holder's for the next table,
+// either at once where the table in force has missed it; a published one that is
+// not missed is let go. A holder's lent again takes the former one's place with the
+// next table. steady.ErrUsage for another name, or what is no TCP socket that listens.
 func (c *Client) Lend(ctx context.Context, name string, f *os.File) error {
 	conn, err := c.handOver(ctx, askLend)
 	if err != nil {

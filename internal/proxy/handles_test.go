@@ -37,7 +37,7 @@ func TestLend_RefusesWhatIsNoHoldersListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	for _, name := range []string{"tcp:127.0.0.1:80", "holder:", "x"} {
+	for _, name := range []string{"udp:127.0.0.1:80", "holder:", "x"} {
 		if err := lendAs(t, r.client, name, ln.(*net.TCPListener)); !errors.Is(err, steady.ErrUsage) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -184,6 +184,44 @@ func TestListeners_AreNamedAsTheNextProxyLooksForThem(t *testing.T) {
 	if c, err := net.Dial("tcp", stray.Addr().String()); err == nil {
 		c.Close()
 		t.Error("a listener without a use is kept")
+	}
+}
+
+// A proxy that something else has started again cannot bind what copies keep. It
+// gets it by being lent the copy, and with it who waited meanwhile.
+func TestLend_PublishedListenerThatTheTableHasMissed(t *testing.T) {
+	u := backend(t, "a", 1, says("a"))
+	r := newRig(t, steady.Auto, proxy.Limits{}, u)
+	table := r.table(steady.Auto, u)
+	table.Listeners[0].Port = freePort(t)
+	if err := r.client.Serve(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	r.addr = table.Listeners[0].Addr()
+	hs, err := r.client.Listeners(t.Context())
+	if err != nil || len(hs) != 1 {
+		t.Fatal(hs, err)
+	}
+	defer hs[0].File.Close()
+	r.stop()
+	waiting := r.dial()
+	waiting.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	r.start()
+	if l := r.status().Listeners[0]; l.Bound != 0 || l.Error == "" {
+		t.Fatalf("it has bound what a copy keeps: %+v", l)
+	}
+	for range 2 { // twice is as once
+		if err := r.client.Lend(t.Context(), hs[0].Name, hs[0].File); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := io.ReadAll(waiting.response().Body); string(b) != "a" {
+		t.Error(string(b), err)
+	}
+	for range 10 {
+		if _, body := r.get("/"); body != "a" {
+			t.Error(body)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
 )
 
 // greeting is what a server that speaks first says.
@@ -337,6 +338,18 @@ func TestInner_EndWithoutAWordIsPassedOn(t *testing.T) {
 }
 
 // One request that went astray must not make the clients of a database wait.
+func TestStatus_TellsWhoHasStreamsOpen(t *testing.T) {
+	r := newRig(t, steady.TCP, proxy.Limits{}, tcpBackend(t, "a", 1, greets))
+	for range 2 {
+		if got := r.dial().line(); got != "220 ready" {
+			t.Fatalf("%q", got)
+		}
+	}
+	if u := r.status().Upstreams; len(u) != 1 || u[0].Streams != 2 || u[0].Callers["127.0.0.1"] != 2 {
+		t.Errorf("%+v", u)
+	}
+}
+
 func TestInner_StrayRequestTeachesNothing(t *testing.T) {
 	if !inNamespace(t) {
 		return

@@ -72,11 +72,12 @@ func (p *Proxy) receive(life context.Context, c *net.UnixConn) error {
 	return p.lend(life, h)
 }
 
-// lend takes a holder's listener. It is used from the next table on, and at once
-// where the table in force has missed it.
+// lend takes a listener. A holder's is used from the next table on, and at once
+// where the table in force has missed it; of published ones only what the table in
+// force has missed is of use.
 func (p *Proxy) lend(life context.Context, h listen.Handle) error {
-	ref, ok := strings.CutPrefix(h.Name, steady.HolderListener(""))
-	if !ok || ref == "" {
+	ref, holder := strings.CutPrefix(h.Name, steady.HolderListener(""))
+	if holder && ref == "" || !holder && !strings.HasPrefix(h.Name, published) {
 		h.File.Close()
 		return steady.ErrUsage.With(fmt.Sprintf("a listener cannot be lent as %q", h.Name), "")
 	}
@@ -88,6 +89,12 @@ func (p *Proxy) lend(life context.Context, h listen.Handle) error {
 	defer p.serving.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !holder {
+		if !p.openMissed(life, h.Name, s) {
+			return s.Close()
+		}
+		return nil
+	}
 	before := p.lent[h.Name]
 	if before != nil && before.same(s) {
 		return s.Close()
@@ -96,25 +103,25 @@ func (p *Proxy) lend(life context.Context, h listen.Handle) error {
 		_ = before.Close() // lent and never used
 	}
 	p.lent[h.Name] = s
-	p.openMissed(life, ref, s)
+	p.openMissed(life, h.Name, s)
 	return nil
 }
 
-// openMissed begins to accept on a holder's listener that the table in force has
-// missed.
-func (p *Proxy) openMissed(life context.Context, ref string, s *socket) {
-	k := key{holder: ref}
-	if p.missing[k] == nil {
-		return
-	}
-	for _, l := range p.table.Listeners {
-		if l.Holder == ref {
-			d := &door{ln: s}
-			d.behind.Store(p.behind(l))
-			p.open(life, k, d)
-			p.log.Info("listens at last", "addr", steady.HolderListener(ref))
+// openMissed begins to accept on a listener of that name that the table in force
+// has missed. False: it has missed none.
+func (p *Proxy) openMissed(life context.Context, name string, s *socket) bool {
+	for i, k := range keys(p.table.Listeners) {
+		l := p.table.Listeners[i]
+		if p.missing[k] == nil || listenerName(l) != name {
+			continue
 		}
+		d := &door{ln: s}
+		d.behind.Store(p.behind(l))
+		p.open(life, k, d)
+		p.log.Info("listens at last", "addr", name)
+		return true
 	}
+	return false
 }
 
 // closeLent closes what was lent and is not accepted from.

@@ -71,13 +71,13 @@ func (p *pool) shut(n *notice) {
 			f.cut()
 		}
 		for _, f := range slices.Concat(u.flights.of(request), u.flights.of(stream)) {
-			f.marked = !n.admits(f.peer(), f.header)
+			f.marked = !n.admits(f.visitor(), f.header)
 		}
 	}
 }
 
-// peer is the address of who is at the other end; the zero one where nobody is.
-func (f *flight) peer() netip.Addr {
+// visitor is the address of who is at the other end; the zero one where nobody is.
+func (f *flight) visitor() netip.Addr {
 	if f.from == nil {
 		return netip.Addr{}
 	}
@@ -137,7 +137,7 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 func (x *exchange) enter() bool {
 	for {
 		n := x.pool.notice.Load()
-		if n != nil && !n.admits(x.peer(), x.in.Header) {
+		if n != nil && !n.admits(x.visitor(), x.in.Header) {
 			x.turnAway(n)
 			return false
 		}
@@ -158,7 +158,7 @@ func (x *exchange) enter() bool {
 // ends the connection in order where there is more.
 func (x *exchange) keptOut() bool {
 	n := x.pool.notice.Load()
-	if n == nil || n.admits(x.peer(), x.in.Header) {
+	if n == nil || n.admits(x.visitor(), x.in.Header) {
 		return false
 	}
 	x.turnAway(n)

@@ -16,6 +16,7 @@ type idleFlight struct{ flight }
 func (*idleFlight) cut()          {}
 func (*idleFlight) end()          {}
 func (*idleFlight) orderly() bool { return false }
+func (*idleFlight) peer() string  { return "" }
 
 func newIdle() *idleFlight {
 	f := &idleFlight{}

@@ -36,13 +36,16 @@ func newRelay(p *pool, client *net.TCPConn) *relay {
 // open claims an upstream and dials it; another where that fails. Until it is
 // carried it is a question, which a shift breaks off, and then another upstream
 // is claimed. One that refuses is not asked twice where it is not known that
-// anything listens on that port at all.
-func (r *relay) open(ctx context.Context) bool {
+// anything listens on that port at all. speakBy is until when the client may be
+// read: a shift that breaks a question off leaves it in the past, so it is set
+// before each claim.
+func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 	var avoid *upstream
 	var refused []*upstream
 	pause := firstPause
 	for range maxTries {
 		r.kind, r.wasCut = question, false
+		_ = r.client.SetReadDeadline(speakBy())
 		u := r.pool.claim(&r.flight, avoid)
 		if u == nil {
 			return false
@@ -85,6 +88,9 @@ func (r *relay) lost() {
 	}
 	r.pool.nobody.lost.Add(1)
 }
+
+// whenever is no deadline.
+func whenever() time.Time { return time.Time{} }
 
 func (r *relay) dial(ctx context.Context, u *upstream) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -177,6 +183,8 @@ func (r *relay) isCut() bool {
 }
 
 func (r *relay) orderly() bool { return false }
+
+func (r *relay) peer() string { return host(r.client.RemoteAddr().String()) }
 
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)

@@ -31,6 +31,8 @@ type UpstreamStatus struct {
 	Routed   bool   `json:"routed"`
 	Requests int    `json:"requests"` // in flight
 	Streams  int    `json:"streams"`  // open
+	// Callers are the clients of the open streams, by address, and how many each has.
+	Callers map[string]int `json:"callers,omitempty"`
 }
 
 func (p *Proxy) status() Status {
@@ -51,7 +53,7 @@ func (p *Proxy) status() Status {
 		u.pool.mu.Lock()
 		s.Upstreams = append(s.Upstreams, UpstreamStatus{
 			Upstream: u.Upstream, Pool: u.pool.name, Routed: u.routed,
-			Requests: u.flights.n[request], Streams: u.flights.n[stream],
+			Requests: u.flights.n[request], Streams: u.flights.n[stream], Callers: u.flights.callers(),
 		})
 		u.pool.mu.Unlock()
 	}

@@ -61,6 +61,9 @@ func check(t steady.Table) error {
 	return nil
 }
 
+// published begins the name of a published port's listener.
+const published = "tcp:"
+
 // checkMaintenance gives the names that pools may name; the empty one is none.
 func checkMaintenance(all []steady.Maintenance) (map[string]bool, error) {
 	names := map[string]bool{"": true}
@@ -81,7 +84,7 @@ func listenerName(l steady.Listener) string {
 	if l.Holder != "" {
 		return steady.HolderListener(l.Holder)
 	}
-	return "tcp:" + l.Addr()
+	return published + l.Addr()
 }
 
 // checkHolder checks a listener in a holder's network namespace.

@@ -29,6 +29,7 @@ type place struct {
 	fails    map[string]error  // call → its error
 	full     bool              // the store's disk
 	traffic  steady.Traffic    // what the proxy has counted
+	callers  []steady.Caller   // who has streams open
 
 	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
@@ -100,6 +101,17 @@ func (p *place) Routes(context.Context, string) ([]steady.Route, error) {
 func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
 	defer p.note("drain %v", names)()
 	return steady.Drained{Requests: 3}, nil
+}
+
+func (p *place) Leave(_ context.Context, service, name string, _ steady.Drain) (steady.Drained, error) {
+	defer p.note("leave %s", name)()
+	return steady.Drained{Streams: 1, StreamsCut: 1}, nil
+}
+
+func (p *place) Callers(context.Context, string) ([]steady.Caller, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.callers, p.fails["callers"]
 }
 
 func (p *place) Traffic(context.Context, string) (steady.Traffic, error) {

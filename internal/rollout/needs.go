@@ -72,6 +72,13 @@ type Router interface {
 	// route lists any more, each kind with its clock, and closes our idle
 	// connections to them.
 	Drain(ctx context.Context, names []string, clocks steady.Drain) (steady.Drained, error)
+	// Leave waits until nobody is connected to the replica itself any more, as those
+	// are who came to it not through us, for at most clocks.Requests; what is open
+	// then is told as cut. New connections that come to it meanwhile are sent to the
+	// service's holder, where it has one.
+	Leave(ctx context.Context, service, name string, clocks steady.Drain) (steady.Drained, error)
+	// Callers tells who has streams open to the project's services now.
+	Callers(ctx context.Context, project string) ([]steady.Caller, error)
 	// Traffic reads the counters of one project.
 	Traffic(ctx context.Context, project string) (steady.Traffic, error)
 }

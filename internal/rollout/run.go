@@ -157,7 +157,8 @@ func (r *run) portsFree(ctx context.Context) error {
 	for _, s := range r.plan.Steps {
 		for _, route := range s.Routes {
 			p, _ := r.plan.Of(route.Service)
-			if p.Strategy != steady.StrategyAdopt {
+			adopts := p.Strategy == steady.StrategyAdopt || p.Strategy == steady.StrategyStopFirst && p.From == 0
+			if !adopts {
 				routes = append(routes, route)
 			}
 		}

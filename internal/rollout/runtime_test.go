@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,6 +125,9 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 		}
 	}
 	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
+	if bytes.Contains(r.Spec.Container, []byte(`"8000/tcp":{}`)) {
+		c.Exposed = []uint16{8000}
+	}
 	p.replicas[name], p.projects[name] = c, r.Project
 	return c, nil
 }

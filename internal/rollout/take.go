@@ -174,6 +174,11 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 		clocks = old.Spec.Drain
 	}
 	d, err := r.engine.Router.Drain(ctx, []string{s.Replica}, clocks)
+	if err == nil && s.Direct {
+		var direct steady.Drained
+		direct, err = r.engine.Router.Leave(ctx, r.Project+"/"+s.Service, s.Replica, clocks)
+		d = d.Plus(direct)
+	}
 	if err != nil {
 		return said{}, err
 	}

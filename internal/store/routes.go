@@ -39,16 +39,17 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, sticky) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held, sticky = excluded.sticky`,
-		r.Project, r.Service, r.Release, replicas, ports, r.Held, sticky)
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, redirect, sticky) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held,
+			redirect = excluded.redirect, sticky = excluded.sticky`,
+		r.Project, r.Service, r.Release, replicas, ports, r.Held, r.Redirect, sticky)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, sticky FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, redirect, sticky FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -69,7 +70,7 @@ func scanRoute(from row) (steady.Route, error) {
 		replicas, ports string
 		sticky          sql.NullString
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &sticky); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &r.Redirect, &sticky); err != nil {
 		return r, err
 	}
 	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports), decode(sticky, &r.Sticky))

@@ -82,7 +82,10 @@ CREATE TABLE tables (version INTEGER NOT NULL) STRICT;
 -- own: a new store counts on from the clock, in seconds, so that it is ahead.
 INSERT INTO tables VALUES (unixepoch());
 `,
-	`ALTER TABLE routes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;`,
+	`
+ALTER TABLE routes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE routes ADD COLUMN redirect INTEGER NOT NULL DEFAULT 0;
+`,
 	`
 ALTER TABLE routes ADD COLUMN sticky TEXT;
 ALTER TABLE releases ADD COLUMN image_built INTEGER NOT NULL DEFAULT 0;

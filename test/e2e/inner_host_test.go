@@ -62,7 +62,7 @@ func called(name, more string) string {
     environment: { RELEASE: "${GESALP_RELEASE:-1}" }
     x-steady:
       probe: { kind: http, port: 8000, path: /health }
-      drain: { streams: 500ms }
+      drain: { requests: 5s, streams: 500ms }
 ` + more
 }
 

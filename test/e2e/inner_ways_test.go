@@ -49,6 +49,7 @@ func TestInner_NamesPortsAndComposeBehaveAsBefore(t *testing.T) {
 	})
 	h.deploy(1)
 	t.Run("a name is one address, and stays it", func(t *testing.T) { namesStay(t, h, network) })
+	t.Run("the plan foretells who must connect again", func(t *testing.T) { foretold(t, h, network) })
 	t.Run("every port works", func(t *testing.T) { everyPort(t, h, network) })
 	t.Run("without a holder the name is the replica's", func(t *testing.T) {
 		replica := addressOf(t, h.replicaOf("plain"), network)
@@ -96,6 +97,17 @@ func namesStay(t *testing.T, h *host, network string) {
 	if d := dialed(t, network, "svc-too:7000"); d.How != inner.Greeted || d.Release != 2 {
 		t.Errorf("a connect was %+v, want release 2", d)
 	}
+}
+
+// foretold plans while a container that is nobody's service has connections open.
+func foretold(t *testing.T, h *host, network string) {
+	call(t, h.project+"-caller", network, "load", "-tcp", "svc:7000", "-long", "3", "-rate", "1")
+	address := addressOf(t, h.project+"-caller", network)
+	want := address + " (3 streams): what has not ended after 500ms must connect again"
+	h.eventually("the plan foretells it", func() bool {
+		plan := h.with(map[string]string{"GESALP_RELEASE": "9"}, "plan", "svc")
+		return strings.Contains(plan.out, want)
+	})
 }
 
 func everyPort(t *testing.T, h *host, network string) {

@@ -104,12 +104,14 @@ func (c Clients) once(t *Tally, text string) {
 		return
 	}
 	defer s.Close()
+	began, doing := time.Now(), "ask"
 	err := s.Ask(text)
 	if err == nil {
+		doing = "quit"
 		err = s.Quit()
 	}
 	t.Asked(err)
 	if err != nil {
-		t.Error(err)
+		t.Error(fmt.Errorf("%s of release %d, %s after the greeting: %w", doing, s.Release, time.Since(began).Round(time.Millisecond), err))
 	}
 }
