@@ -24,7 +24,8 @@ check: setup lint unit e2e
 
 setup:
 	@scripts/engine.sh
-	@scripts/packages.sh iproute2 nginx-light
+	@scripts/packages.sh iproute2 nginx
+	@scripts/gunicorn.sh >/dev/null
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

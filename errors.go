@@ -48,6 +48,9 @@ var (
 	ErrNoDaemon    = &Error{Code: "no-daemon", Text: "no steady daemon answers"}
 	ErrNoProxy     = &Error{Code: "no-proxy", Text: "the proxy does not answer"}
 	ErrStore       = &Error{Code: "store", Text: "the store cannot be written"}
+	ErrNginx       = &Error{Code: "nginx", Text: "nginx does not take the site"}
+	ErrSiteTaken   = &Error{Code: "site-taken", Text: "the site is another's"}
+	ErrNoSite      = &Error{Code: "no-site", Text: "no such site"}
 	ErrUnsupported = &Error{Code: "unsupported", Text: "not supported"}
 	ErrInternal    = &Error{Code: "internal", Text: "internal error"}
 )

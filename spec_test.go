@@ -26,6 +26,7 @@ DefaultProbeTimeout   2s
 DefaultProbeRise      2
 DefaultProbeDeadline  1m0s
 DefaultSettle         1s
+DefaultExposedSettle  5s
 DefaultMonitor        0s
 DefaultReplicas       1
 DefaultFailureAction  rollback
@@ -43,6 +44,7 @@ DefaultFailureAction  rollback
 		{"DefaultProbeRise", steady.DefaultProbeRise},
 		{"DefaultProbeDeadline", steady.DefaultProbeDeadline},
 		{"DefaultSettle", steady.DefaultSettle},
+		{"DefaultExposedSettle", steady.DefaultExposedSettle},
 		{"DefaultMonitor", steady.DefaultMonitor},
 		{"DefaultReplicas", steady.DefaultReplicas},
 		{"DefaultFailureAction", steady.DefaultFailureAction},

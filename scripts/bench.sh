@@ -23,3 +23,6 @@ echo
 echo '== the proxy beside nginx (goal: 0.45 of it) and Caddy (goal: above it), and its memory'
 go build -o bin/steady ./cmd/steady
 go run ./test/proxybench -check -proxy-cmd "$PWD/bin/steady proxy --run-dir {} --state {}"
+echo
+echo '== the site that steady writes: nginx before steady beside nginx alone'
+go run ./test/proxybench -front -proxy-cmd "$PWD/bin/steady proxy --run-dir {} --state {}"

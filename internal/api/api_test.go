@@ -52,7 +52,7 @@ var sentinels = []*steady.Error{
 	steady.ErrNoRollout, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
 	steady.ErrNotReady, steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrBusy, steady.ErrAborted,
 	steady.ErrNoEngine, steady.ErrNoDaemon, steady.ErrNoProxy, steady.ErrStore, steady.ErrUnsupported,
-	steady.ErrInternal,
+	steady.ErrInternal, steady.ErrNginx, steady.ErrSiteTaken, steady.ErrNoSite,
 }
 
 func TestError_EverySentinelCrossesTheSocket(t *testing.T) {
@@ -95,6 +95,14 @@ func everyCall(c *api.Client) map[string]func(context.Context) error {
 		"Projects": func(ctx context.Context) error { _, err := c.Projects(ctx); return err },
 		"Status":   func(ctx context.Context) error { _, err := c.Status(ctx, "shop"); return err },
 		"Version":  func(ctx context.Context) error { _, err := c.Version(ctx); return err },
+
+		"InstallSite": func(ctx context.Context) error {
+			_, err := c.InstallSite(ctx, "", steady.Site{}, false)
+			return err
+		},
+		"RemoveSite": func(ctx context.Context) error { _, err := c.RemoveSite(ctx, "", "x"); return err },
+		"SiteStatus": func(ctx context.Context) error { _, err := c.SiteStatus(ctx, "", "x"); return err },
+
 		"Logs": func(ctx context.Context) error {
 			return c.Logs(ctx, steady.LogQuery{Project: "shop"}, func(steady.LogLine) error { return nil })
 		},

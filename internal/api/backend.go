@@ -33,6 +33,7 @@ type Backend interface {
 	// where m is nil. It returns when what was in flight has ended.
 	Maintain(ctx context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error)
 	Maintenance(ctx context.Context, project string) (steady.Maintained, error)
+	Sites
 }
 
 // Version is what the daemon says of itself.

@@ -33,6 +33,9 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"POST /v1/projects/{project}/scale":    h.scale,
 		"POST /v1/projects/{project}/down":     h.down,
 		"POST /v1/projects/{project}/abort":    h.abort,
+		"POST /v1/nginx/sites":                 h.installSite,
+		"GET /v1/nginx/sites/{site}":           h.siteStatus,
+		"POST /v1/nginx/sites/{site}/remove":   h.removeSite,
 		"/":                                    h.unknown,
 
 		"PUT /v1/projects/{project}/maintenance": h.maintain,

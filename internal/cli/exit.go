@@ -23,6 +23,7 @@ const (
 	exitNoEngine    = 12
 	exitStore       = 13
 	exitNoProxy     = 14
+	exitNginx       = 15
 	exitInterrupted = 130
 )
 
@@ -37,7 +38,7 @@ func exitMeaning() []struct {
 	}{
 		{exitDone, "done, or nothing to do"},
 		{exitError, "any other error"},
-		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project or release"},
+		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project, release or site, a site that is another's"},
 		{exitNotDeployed, "not deployed, or aborted: the old release serves"},
 		{exitRolledBack, "rolled back after the shift: the old release serves again"},
 		{exitLossBudget, "done, but past the loss budget (reserved)"},
@@ -47,6 +48,7 @@ func exitMeaning() []struct {
 		{exitNoEngine, "no Docker Engine answers"},
 		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
 		{exitNoProxy, "the proxy does not answer"},
+		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
 }
@@ -85,12 +87,14 @@ func exitCode(err error) int {
 		return exitStore
 	case isAny(err, steady.ErrNoProxy):
 		return exitNoProxy
+	case isAny(err, steady.ErrNginx):
+		return exitNginx
 	case u != nil:
 		return exitNotDeployed
 	case isAny(err, steady.ErrBusy):
 		return exitBusy
 	case isAny(err, steady.ErrUsage, steady.ErrCompose, steady.ErrUnsupported,
-		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease):
+		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease, steady.ErrNoSite, steady.ErrSiteTaken):
 		return exitUsage
 	case isAny(err, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited, steady.ErrNotReady,
 		steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrAborted):

@@ -29,6 +29,8 @@ type scenario struct {
 	Projects []string
 	Logs     []steady.LogLine
 	Fail     *steady.Error // of every call that changes or plans something
+	Change   steady.SiteChange
+	Site     steady.SiteStatus
 
 	Maintained steady.Maintained
 }

@@ -36,7 +36,7 @@ have, without losing a request, and proves it.`,
 	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
 	s.add(c, "do", s.maintenanceCommand())
 	s.add(c, "see", s.statusCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand())
-	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand())
+	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	c.InitDefaultHelpCmd()
 	strictHelp(c)
 	c.InitDefaultCompletionCmd("completion")

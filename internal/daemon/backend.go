@@ -20,6 +20,7 @@ type backend struct {
 	rollouts *rollout.Engine
 	proxy    *proxies
 	version  string
+	sites
 }
 
 func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Rollout, error) {

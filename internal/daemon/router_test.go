@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -148,19 +149,32 @@ func TestRouter_StoredRoutesAreInForceWhenRouteReturns(t *testing.T) {
 func TestRouter_WhatCannotBeServedIsNotStored(t *testing.T) {
 	p := newPlane(t)
 	p.engine.set("shop-api-1-1", steady.StateRunning, 1)
-	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(p.port)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // shorter than the patience for a port that frees itself, longer than that for one of this process's own
-	defer cancel()
-	if err := p.Route(ctx, []steady.Route{p.route("shop-api-1-1")}); !errors.Is(err, steady.ErrPortTaken) {
+	foreignly(t, p.port)
+	if err := p.Route(t.Context(), []steady.Route{p.route("shop-api-1-1")}); !errors.Is(err, steady.ErrPortTaken) {
 		t.Errorf("error %v, want ErrPortTaken", err)
 	}
 	if stored, err := p.Routes(t.Context(), "shop"); err != nil || len(stored) != 0 {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
+}
+
+// foreignly has another process listen on the port.
+func foreignly(t *testing.T, port uint16) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("sleep", "60")
+	holder.ExtraFiles = []*os.File{f}
+	if err := errors.Join(holder.Start(), f.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
 }
 
 func TestRouter_ADeadReplicaLeavesAtOnceAndComesBackWhenReady(t *testing.T) {

@@ -38,6 +38,11 @@ func (x *exchange) takeBody() bool {
 	}
 	if most := x.proxy.limits.MaxBody; most > 0 {
 		if in.ContentLength > most {
+			if in.Header.Get("Expect") == "" {
+				// Who is sending already would be reset before it reads the answer, had
+				// net/http not seen the limit exceeded: then it closes slowly.
+				_, _ = http.MaxBytesReader(x.ResponseWriter, in.Body, 0).Read(make([]byte, 1))
+			}
 			x.refuse(http.StatusRequestEntityTooLarge)
 			return false
 		}

@@ -93,7 +93,7 @@ http {
 	cmd := exec.Command("nginx", "-c", path, "-p", dir)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("nginx (scripts/packages.sh nginx-light): %v", err)
+		t.Fatalf("nginx (scripts/packages.sh nginx): %v", err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	answers(t, "http://127.0.0.1:"+port)

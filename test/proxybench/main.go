@@ -27,15 +27,18 @@ func main() {
 	flag.StringVar(&b.proxyCmd, "proxy-cmd", "", "command that runs the proxy, {} is its run directory; empty: the proxy package in this program")
 	flag.BoolVar(&b.check, "check", false, "exit 1 where a goal is missed")
 	flag.StringVar(&b.profile, "profile", "", "`file` for a CPU profile of the proxy (not with -proxy-cmd)")
+	front := flag.Bool("front", false, "compare nginx before the proxy with nginx alone instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var err error
-	switch *role {
-	case "backend":
+	switch {
+	case *role == "backend":
 		err = serveBackend(ctx, b.size)
-	case "proxy":
+	case *role == "proxy":
 		err = serveProxy(ctx, *dir, b.profile)
+	case *front:
+		err = b.runFront(ctx)
 	default:
 		err = b.run(ctx)
 	}
