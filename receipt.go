@@ -16,6 +16,10 @@ type Counts struct {
 	StreamsEnded  int64 `json:"streams_ended"`  // ended by client or app
 	StreamsClosed int64 `json:"streams_closed"` // closed by us in an orderly way when the clock ran out
 	StreamsCut    int64 `json:"streams_cut"`    // cut by us when the clock ran out
+
+	// Maintained are answered with a maintenance's page, or closed because of it;
+	// they are in no other count.
+	Maintained int64 `json:"maintained,omitempty"`
 }
 
 // Minus is the span between an earlier count and this one.
@@ -25,6 +29,7 @@ func (c Counts) Minus(o Counts) Counts {
 		Lost: c.Lost - o.Lost, Cut: c.Cut - o.Cut, Left: c.Left - o.Left, Retried: c.Retried - o.Retried,
 		Streams: c.Streams - o.Streams, StreamsEnded: c.StreamsEnded - o.StreamsEnded,
 		StreamsClosed: c.StreamsClosed - o.StreamsClosed, StreamsCut: c.StreamsCut - o.StreamsCut,
+		Maintained: c.Maintained - o.Maintained,
 	}
 }
 

@@ -42,4 +42,6 @@ type Image struct {
 	Ref    string `json:"ref,omitempty"`
 	ID     string `json:"id,omitempty"`     // "sha256:…" of its config
 	Digest string `json:"digest,omitempty"` // repository digest, "name@sha256:…"; empty for what was built here
+
+	Built time.Time `json:"built,omitzero"` // when, by whoever built it; zero: not known
 }

@@ -52,4 +52,6 @@ type Options struct {
 	Force    bool          `json:"force,omitempty"`    // replace also what is unchanged
 	WaitLock time.Duration `json:"wait_lock,omitempty"`
 	Who      string        `json:"who,omitempty"`
+
+	Rebuild bool `json:"rebuild,omitempty"` // rollback: build anew what is gone and cannot be pulled
 }

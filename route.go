@@ -10,6 +10,7 @@ type Route struct {
 	Release  int      `json:"release"`            // the serving release
 	Replicas []string `json:"replicas,omitempty"` // container names; empty: nobody (503)
 	Ports    []Port   `json:"ports,omitempty"`    // published ports; empty for workers
+	Sticky   *Sticky  `json:"sticky,omitempty"`   // nil: any replica will do
 	Held     bool     `json:"held,omitempty"`     // its names belong to a holder: calls from within the project come through it
 	// Redirect: a container that is not ours still publishes the ports. New
 	// connections to them are redirected to the proxy until it has gone.
@@ -22,6 +23,8 @@ type Table struct {
 	Version   int64      `json:"version"` // grows with every table put in force
 	Listeners []Listener `json:"listeners"`
 	Pools     []Pool     `json:"pools"`
+
+	Maintenance []Maintenance `json:"maintenance,omitempty"` // those that pools name
 }
 
 // Listener is one address the proxy listens on and the pool behind it.
@@ -59,6 +62,9 @@ func (l Listener) Addr() string {
 type Pool struct {
 	Name      string     `json:"name"` // "shop/api:8000", see PoolName, or "shop/api@net", see InnerPoolName
 	Upstreams []Upstream `json:"upstreams"`
+
+	Sticky      *Sticky `json:"sticky,omitempty"`
+	Maintenance string  `json:"maintenance,omitempty"` // Ref of one in the same table; empty: none
 }
 
 // PoolName names the pool of a service's container port.

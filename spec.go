@@ -45,6 +45,8 @@ type Spec struct {
 	Probe    Probe  `json:"probe"`
 	Update   Update `json:"update"`
 	Drain    Drain  `json:"drain"`
+
+	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs

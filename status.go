@@ -20,6 +20,8 @@ type ServiceStatus struct {
 	Ports    []Port          `json:"ports,omitempty"`
 	Replicas []ReplicaStatus `json:"replicas"`
 	Traffic  Counts          `json:"traffic"` // all releases, since the proxy began
+
+	Maintenance *Maintenance `json:"maintenance,omitempty"` // as Shown; nil: the service is open
 }
 
 // ReplicaStatus is one container of a service and whether it takes traffic.

@@ -106,6 +106,8 @@ func everyCall(c *api.Client) map[string]func(context.Context) error {
 		"Logs": func(ctx context.Context) error {
 			return c.Logs(ctx, steady.LogQuery{Project: "shop"}, func(steady.LogLine) error { return nil })
 		},
+		"Maintain":    func(ctx context.Context) error { _, err := c.Maintain(ctx, "shop", nil, nil); return err },
+		"Maintenance": func(ctx context.Context) error { _, err := c.Maintenance(ctx, "shop"); return err },
 	}
 }
 

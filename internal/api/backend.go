@@ -29,6 +29,10 @@ type Backend interface {
 	Status(ctx context.Context, project string) (steady.Status, error)
 	Logs(ctx context.Context, q steady.LogQuery, say func(steady.LogLine) error) error
 	Version(ctx context.Context) (Version, error)
+	// Maintain puts services under maintenance, all without names, or opens them
+	// where m is nil. It returns when what was in flight has ended.
+	Maintain(ctx context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error)
+	Maintenance(ctx context.Context, project string) (steady.Maintained, error)
 	Sites
 }
 

@@ -52,6 +52,16 @@ func (f *fake) Down(_ context.Context, project string, volumes bool, o steady.Op
 	return f.rollout(steady.KindDown, project, o)
 }
 
+func (f *fake) Maintain(_ context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error) {
+	f.note(project, services, m)
+	return steady.Maintained{Services: []steady.MaintainedService{{Service: "api", Changed: true}}}, f.err
+}
+
+func (f *fake) Maintenance(_ context.Context, project string) (steady.Maintained, error) {
+	f.note(project)
+	return steady.Maintained{}, f.err
+}
+
 func (f *fake) Abort(_ context.Context, project string, rollout int64) error {
 	f.note(project, rollout)
 	return f.err

@@ -37,6 +37,9 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"GET /v1/nginx/sites/{site}":           h.siteStatus,
 		"POST /v1/nginx/sites/{site}/remove":   h.removeSite,
 		"/":                                    h.unknown,
+
+		"PUT /v1/projects/{project}/maintenance": h.maintain,
+		"GET /v1/projects/{project}/maintenance": h.maintenance,
 	} {
 		mux.Handle(pattern, h.answer(ask))
 	}

@@ -31,6 +31,8 @@ type scenario struct {
 	Fail     *steady.Error // of every call that changes or plans something
 	Change   steady.SiteChange
 	Site     steady.SiteStatus
+
+	Maintained steady.Maintained
 }
 
 // fakeDaemon is a Backend that plays a scenario and notes what it is asked.
@@ -139,6 +141,21 @@ func (d *fakeDaemon) Scale(_ context.Context, project string, n map[string]int, 
 
 func (d *fakeDaemon) Down(_ context.Context, project string, volumes bool, o steady.Options) (steady.Rollout, error) {
 	return d.begin("down", o, project, volumes)
+}
+
+func (d *fakeDaemon) Maintain(_ context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error) {
+	if m != nil {
+		m.Who = "" // differs by machine
+	}
+	b, _ := json.Marshal(m)
+	d.note("maintain %s %v %s", project, services, b)
+	p := d.now()
+	return p.Maintained, fails(p.Fail)
+}
+
+func (d *fakeDaemon) Maintenance(context.Context, string) (steady.Maintained, error) {
+	p := d.now()
+	return p.Maintained, fails(p.Fail)
 }
 
 func (d *fakeDaemon) Abort(_ context.Context, project string, id int64) error {

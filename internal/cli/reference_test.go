@@ -101,7 +101,7 @@ func flags(b *strings.Builder, fs *pflag.FlagSet) {
 		if argument != "" {
 			name += " " + argument
 		}
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" && f.DefValue != "-1" {
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" && f.DefValue != "-1" && f.DefValue != "[]" {
 			text += " (default " + f.DefValue + ")"
 		}
 		fmt.Fprintf(b, "| `%s` | %s |\n", name, cell(text))

@@ -13,6 +13,7 @@ func (s *session) rollbackCommand() *cobra.Command {
 	var (
 		to       int
 		detach   bool
+		rebuild  bool
 		waitLock time.Duration
 	)
 	c := &cobra.Command{
@@ -21,9 +22,15 @@ func (s *session) rollbackCommand() *cobra.Command {
 		Long: `Go back to an older release: what its Compose files said, its environment and its
 image, all as they were. Without a service, all services that serve the newest
 release go back to what each served before it. It is a rollout like any other, and
-can be rolled back itself with --to.`,
+can be rolled back itself with --to.
+
+An image that is gone from this machine is pulled again by its digest. One that
+was built here and never had a digest can only be built anew, which --rebuild does,
+from the build context as it is now: check out the files of then first. That makes
+a new release, and gives its image the tag that the file names.`,
 		Example: `  steady rollback
-  steady rollback api --to 41`,
+  steady rollback api --to 41
+  git checkout v1.4 && steady rollback api --rebuild`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			if to < 0 {
@@ -33,13 +40,14 @@ can be rolled back itself with --to.`,
 			if err != nil {
 				return err
 			}
-			o := steady.Options{Services: args, WaitLock: waitLock, Who: s.who()}
+			o := steady.Options{Services: args, Rebuild: rebuild, WaitLock: waitLock, Who: s.who()}
 			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
 				return b.Rollback(c.Context(), project, to, o)
 			})
 		},
 	}
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
+	c.Flags().BoolVar(&rebuild, "rebuild", false, "build anew what is gone and cannot be pulled")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	c.Flags().DurationVar(&waitLock, "wait-lock", 0, "`duration` to wait for another rollout to end, such as 5m")
 	return c

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,11 +34,13 @@ have, without losing a request, and proves it.`,
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c.CommandPath(), err.Error()) })
 	c.AddGroup(&cobra.Group{ID: "do", Title: "Deploy:"}, &cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "run", Title: "Run steady:"})
 	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
+	s.add(c, "do", s.maintenanceCommand())
 	s.add(c, "see", s.statusCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	s.add(c, "see", s.checkCommand(), s.doctorCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand())
 	c.InitDefaultHelpCmd()
+	strictHelp(c)
 	c.InitDefaultCompletionCmd("completion")
 	return c
 }
@@ -56,6 +59,29 @@ func (s *session) add(root *cobra.Command, group string, commands ...*cobra.Comm
 			}
 		}
 		root.AddCommand(c)
+	}
+}
+
+// strictHelp makes help about what there is not a usage error, which cobra's own is
+// not.
+func strictHelp(root *cobra.Command) {
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return
+	}
+	show := help.Run
+	help.Run = nil
+	help.RunE = func(c *cobra.Command, args []string) error {
+		at := root
+		for _, word := range args {
+			next := slices.IndexFunc(at.Commands(), func(sub *cobra.Command) bool { return sub.Name() == word || sub.HasAlias(word) })
+			if next < 0 {
+				return usage("steady", unknownCommand(at, word))
+			}
+			at = at.Commands()[next]
+		}
+		show(c, args)
+		return nil
 	}
 }
 

@@ -18,7 +18,7 @@ func (s *session) statusCommand() *cobra.Command {
 		Short:   "Show what serves: releases, replicas, ports and traffic",
 		Long: `Show what serves: a line per replica with its release, image, state, health,
 whether it takes traffic, the published ports, and what the proxy counted for the
-service since it began.`,
+service since it began. Which services are under maintenance is said above it.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -42,12 +42,25 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	if r := status.Rollout; r != nil {
 		s.say(fmt.Sprintf("rollout %d (%s) runs since %s: steady watch %d", r.ID, r.Kind, age(now, r.Started), r.ID))
 	}
+	if shut := maintainedNames(status); len(shut) > 0 {
+		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")
+	}
 	if len(status.Services) == 0 {
 		s.say(fmt.Sprintf("%s has no service that runs", status.Project))
 		return nil
 	}
 	_, err := fmt.Fprint(s.out, statusTable(status, now))
 	return err
+}
+
+func maintainedNames(status steady.Status) []string {
+	var out []string
+	for _, v := range status.Services {
+		if v.Maintenance != nil {
+			out = append(out, v.Service)
+		}
+	}
+	return out
 }
 
 func statusTable(status steady.Status, now time.Time) string {

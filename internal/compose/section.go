@@ -126,6 +126,20 @@ func held(v any) (any, error) {
 	return nil, fmt.Errorf("%v is none of auto, on, off", v)
 }
 
+func boolean(v any) (any, error) {
+	if b, ok := v.(bool); ok {
+		return b, nil
+	}
+	return nil, fmt.Errorf("%v is neither true nor false", v)
+}
+
+func cookie(v any) (any, error) {
+	if s, ok := v.(string); ok && steady.IsCookieName(s) {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%v is no name for a cookie", v)
+}
+
 func duration(v any) (any, error) {
 	s := fmt.Sprint(v)
 	if s == "forever" {

@@ -74,6 +74,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Probe:         probe,
 		Update:        updateOf(s, own),
 		Drain:         drainOf(own),
+		Sticky:        stickyOf(own),
 	}, nil
 }
 

@@ -57,7 +57,7 @@ func (r *reconciler) comeBack(ctx context.Context, b returning) {
 		r.log.Warn("release of a returning replica", "replica", b.replica.Name, "err", err)
 		return
 	}
-	how, err := r.prober.Ready(ctx, b.replica.Name, release.Spec.Probe)
+	how, err := r.prober.ReadyAgain(ctx, b.replica.Name, release.Spec.Probe)
 	if err != nil {
 		r.router.stillAway(b.replica.Name)
 		r.log.Warn("replica is not ready again", "replica", b.replica.Name, "err", err)
@@ -137,6 +137,9 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	if err := r.learn(ctx, routes); err != nil {
 		return err
 	}
+	if err := r.readMaintenance(ctx); err != nil {
+		return err
+	}
 	t := r.table(routes)
 	if !sameTable(now, t) {
 		if t.Version, err = r.store.NextTable(ctx); err != nil {
@@ -151,9 +154,7 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 }
 
 func sameTable(a, b steady.Table) bool {
-	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
-		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
-	})
+	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, samePool) && sameNotices(a, b)
 }
 
 func sameListener(a, b steady.Listener) bool {

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -47,11 +46,20 @@ func (b *backend) rollbackRequest(ctx context.Context, project string, to int, o
 	if err != nil {
 		return q, err
 	}
+	if to > 0 {
+		if err := numbered(project, all, to); err != nil {
+			return q, err
+		}
+	}
+	named := to
 	services, to, err := whichBack(project, serving, to, o.Services)
 	if err != nil {
 		return q, err
 	}
 	for _, s := range services {
+		if err := served(all, s, named); err != nil {
+			return q, err
+		}
 		limit := to
 		if limit == 0 {
 			limit = serving[s] - 1
@@ -65,10 +73,12 @@ func (b *backend) rollbackRequest(ctx context.Context, project string, to int, o
 		if i < 0 {
 			return q, steady.ErrNoRelease.With(fmt.Sprintf("%s/%s has no release before %d that ever served", project, s, limit+1), "steady releases "+s)
 		}
-		if err := b.imageThere(ctx, all[i]); err != nil {
+		t, err := b.backTo(ctx, all[i], o.Rebuild)
+		if err != nil {
 			return q, err
 		}
-		q.Targets = append(q.Targets, plan.Target{Release: all[i], Asked: true})
+		q.Options.Build = q.Options.Build || t.Release.Number == 0
+		q.Targets = append(q.Targets, t)
 	}
 	if len(q.Targets) == 0 {
 		return q, steady.ErrNoRelease.With("there is no earlier release of "+project+" to go back to", "steady releases")
@@ -106,15 +116,6 @@ func whichBack(project string, serving map[string]int, to int, named []string) (
 		to = newest - 1
 	}
 	return out, to, nil
-}
-
-func (b *backend) imageThere(ctx context.Context, r steady.Release) error {
-	_, err := b.engine.Image(ctx, r.Image.ID)
-	if errors.Is(err, steady.ErrNoImage) {
-		return steady.ErrNoImage.With(fmt.Sprintf("%s needs image %s (%s), which is not on this machine any more", r.Ref(), r.Spec.Image, r.Image.ID),
-			"bring that image back, or steady releases to choose another release")
-	}
-	return err
 }
 
 func (b *backend) scaleRequest(ctx context.Context, project string, replicas map[string]int, o steady.Options) (rollout.Request, error) {

@@ -41,6 +41,8 @@ type router struct {
 	flows  map[string]string         // by ref: where UDP goes, as last set
 	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away   map[string]bool           // routed replicas that died and are not ready again
+	// maintenance is what the store has of all projects; nil: not read.
+	maintenance *[]steady.Maintenance
 }
 
 func newRouter(st *store.Store, eng interface {
@@ -142,6 +144,9 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.lendAll(ctx, slices.DeleteFunc(slices.Clone(routes), func(t steady.Route) bool { return t.Gone })); err != nil {
 		return err
 	}
+	if err := r.readMaintenance(ctx); err != nil {
+		return err
+	}
 	if sameRoutes(before, after) {
 		return r.serveIfNew(ctx, after)
 	}
@@ -152,6 +157,9 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	}
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Gone }) {
+		r.maintenance = nil // what is gone has taken its own with it
 	}
 	err = r.keepRedirects(ctx, after)
 	if err == nil {
@@ -223,7 +231,7 @@ func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
 			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports)
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && x.Sticky.Same(y.Sticky)
 		})
 	})
 }
@@ -321,7 +329,7 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 				continue
 			}
 			pools[l.Pool] = true
-			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target)})
+			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
 		}
 	}
 	return t, spares

@@ -30,9 +30,18 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		traffic = nil // a status without figures is better than none
 	}
+	shut, err := b.router.maintenances(ctx)
+	if err != nil {
+		return steady.Status{}, err
+	}
 	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project)}
 	for _, service := range servicesOf(seen, serving) {
-		out.Services = append(out.Services, serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service]))
+		s := serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service])
+		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports) > 0 {
+			shown := m.Shown()
+			s.Maintenance = &shown
+		}
+		out.Services = append(out.Services, s)
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -20,7 +21,8 @@ func (e *Engine) Image(ctx context.Context, ref string) (steady.Image, error) {
 	if err != nil {
 		return steady.Image{}, e.fail("inspect image "+ref, err)
 	}
-	return steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests)}, nil
+	built, _ := time.Parse(time.RFC3339Nano, got.Created)
+	return steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests), Built: built.UTC()}, nil
 }
 
 // repoDigest picks the digest under which ref's repository has the image. An image

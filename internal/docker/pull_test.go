@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/moby/moby/client"
@@ -49,6 +50,17 @@ func TestPull_BringsTheImageWithItsDigest(t *testing.T) {
 	if len(said) == 0 {
 		t.Error("nothing was said")
 	}
+	if img.Built.IsZero() || img.Built.After(time.Now()) {
+		t.Errorf("built %s", img.Built)
+	}
+	drop()
+	again, err := b.Pull(t.Context(), steady.Spec{Image: img.Digest}, func(string) {})
+	if err != nil || again.ID != img.ID || again.Digest != img.Digest {
+		t.Errorf("by its digest: %+v, %v, want %+v", again, err, img)
+	}
+	t.Cleanup(func() {
+		_, _ = b.api.ImageRemove(context.Background(), img.Digest, client.ImageRemoveOptions{})
+	})
 }
 
 func TestPull_OfWhatNobodyHasIsErrNoImage(t *testing.T) {

@@ -154,6 +154,9 @@ func (b *builder) image(m *move) {
 // imageStep says how the target's image must be brought, "" when it is there.
 func imageStep(in Input, t Target) (string, error) {
 	s, o := t.Release.Spec, in.Options
+	if t.Bring != "" {
+		return t.Bring, nil
+	}
 	if t.Release.Image.ID != "" {
 		return "", nil
 	}
@@ -181,6 +184,9 @@ func (b *builder) imageStep(t Target) (string, error) {
 }
 
 func imageCause(in Input, m *move) string {
+	if m.target.Image.ID != "" {
+		return "the image of the release is gone, and comes back by its digest"
+	}
 	if _, here := in.Observed.Images[m.spec().Image]; !here {
 		return m.spec().Image + " is not on this machine"
 	}

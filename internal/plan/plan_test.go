@@ -252,6 +252,23 @@ func TestBuild_MissingImageIsPulledOrBuilt(t *testing.T) {
 	}
 }
 
+func TestBuild_AnImageOfAnOlderReleaseThatIsGoneIsBrought(t *testing.T) {
+	w := new(world).moves("api", port(8000))
+	w.in.Targets[0].Release.Image.Digest = "example.org/api@sha256:1"
+	w.in.Targets[0].Bring = steady.StepPull
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := p.Steps[0]; s.ID != "api/pull" || !strings.Contains(s.Cause, "digest") {
+		t.Errorf("first step %+v", s)
+	}
+	w.in.Targets[0].Bring = ""
+	if p, err = plan.Build(w.in); err != nil || p.Steps[0].Kind == steady.StepPull {
+		t.Errorf("pulled twice: %v\n%s", err, p)
+	}
+}
+
 func TestBuild_DependencyThatRunsIsLeftAlone(t *testing.T) {
 	w := new(world).moves("db", writes("data")).moves("api", port(8000), needs("db"))
 	w.in.Targets[0].Asked = false

@@ -11,6 +11,7 @@ import (
 type Target struct {
 	Release steady.Release // Number 0: not numbered yet, the plan shows what would be done
 	Asked   bool           // by name, or because all were; else it is only somebody's dependency
+	Bring   string         // StepPull: the release's image is gone, and comes back by its digest
 }
 
 // ordered puts every target behind those it depends on, and else leaves the

@@ -73,10 +73,10 @@ func (a *attempt) lacks(r steady.Replica) string {
 }
 
 // history is how many restarts are none of this probe's business: those of a
-// container that has been up for longer than the deadline. The Engine counts from
-// zero with every start of ours.
+// container that is asked again, or has been up for longer than the deadline. The
+// Engine counts from zero with every start of ours.
 func (a *attempt) history(r steady.Replica) int {
-	if time.Since(r.Started) > a.probe.Deadline {
+	if a.again || time.Since(r.Started) > a.probe.Deadline {
 		return r.Restarts
 	}
 	return 0

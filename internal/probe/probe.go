@@ -70,7 +70,16 @@ var errDeadline = errors.New("deadline of the probe")
 // healthcheck says so, steady.ErrNotReady when the deadline passes,
 // steady.ErrNoReplica when it is gone; and ctx's when that ends.
 func (p *Prober) Ready(ctx context.Context, name string, probe steady.Probe) (string, error) {
-	a := &attempt{Prober: p, name: name, probe: filled(probe), began: time.Now()}
+	return p.ready(ctx, &attempt{Prober: p, name: name, probe: filled(probe), began: time.Now()})
+}
+
+// ReadyAgain is Ready for a replica that has died and that the Engine has started
+// again: restarts of before the first look are why it is asked, and no fault.
+func (p *Prober) ReadyAgain(ctx context.Context, name string, probe steady.Probe) (string, error) {
+	return p.ready(ctx, &attempt{Prober: p, name: name, probe: filled(probe), began: time.Now(), again: true})
+}
+
+func (p *Prober) ready(ctx context.Context, a *attempt) (string, error) {
 	a.heard.since = a.began
 	asking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -82,7 +91,7 @@ func (p *Prober) Ready(ctx context.Context, name string, probe steady.Probe) (st
 	case err == nil:
 		return fmt.Sprintf("%s after %s", said, short(time.Since(a.began))), nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("probe %s: %w", name, context.Cause(ctx))
+		return "", fmt.Errorf("probe %s: %w", a.name, context.Cause(ctx))
 	case errors.Is(err, errDeadline):
 		err = a.notReady()
 	}
@@ -118,6 +127,7 @@ type attempt struct {
 	began    time.Time
 	replica  steady.Replica // as first seen
 	restarts int            // when first seen
+	again    bool           // it has died before
 	heard    tally
 }
 

@@ -190,6 +190,21 @@ func TestReady_RestartsOfLongAgoDoNotCount(t *testing.T) {
 	})
 }
 
+func TestReadyAgain_OnlyRestartsSinceTheFirstLookCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := running()
+		box.replica.Restarts = 2
+		s := served(t, time.Time{}, nil, ok)
+		if _, err := probe.New(box, s.dial).ReadyAgain(t.Context(), name, health()); err != nil {
+			t.Fatal(err)
+		}
+		box.after(500*time.Millisecond, func(r *steady.Replica) { r.Restarts = 3 })
+		s = served(t, time.Now().Add(time.Hour), syscall.ECONNREFUSED, nil)
+		_, err := probe.New(box, s.dial).ReadyAgain(t.Context(), name, health())
+		checkError(t, err, steady.ErrExited, name+" exited and was restarted by the Engine, once")
+	})
+}
+
 func TestReady_UnhealthyCountsWhateverIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := running()

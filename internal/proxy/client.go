@@ -74,6 +74,16 @@ func (c *Client) Drain(ctx context.Context, ids []string, clocks steady.Drain) (
 	return d, err
 }
 
+// Clear waits until what was in flight in those pools when their maintenance began
+// has ended, each kind with its clock as in Drain. What the maintenance lets
+// through is left alone, and so is all once it is over. When ctx ends, the wait
+// ends and the clocks go on.
+func (c *Client) Clear(ctx context.Context, pools []string, clocks steady.Drain) (steady.Drained, error) {
+	var d steady.Drained
+	err := c.call(ctx, http.MethodPost, "/v1/clear", clearRequest{Pools: pools, Clocks: clocks}, &d)
+	return d, err
+}
+
 // Traffic gives the counts since the proxy began.
 func (c *Client) Traffic(ctx context.Context) (steady.Traffic, error) {
 	var t steady.Traffic

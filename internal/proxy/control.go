@@ -19,6 +19,12 @@ type drainRequest struct {
 	Clocks steady.Drain `json:"clocks"`
 }
 
+// clearRequest asks for what a maintenance found in flight to end.
+type clearRequest struct {
+	Pools  []string     `json:"pools"`
+	Clocks steady.Drain `json:"clocks"`
+}
+
 // ping says who answers.
 type ping struct {
 	PID int `json:"pid"`
@@ -62,6 +68,15 @@ func (p *Proxy) control(life context.Context) http.Handler {
 			return
 		}
 		drained, err := p.drain(r.Context(), ask.IDs, ask.Clocks)
+		reply(w, drained, err)
+	})
+	mux.HandleFunc("POST /v1/clear", func(w http.ResponseWriter, r *http.Request) {
+		var ask clearRequest
+		if err := read(w, r, &ask); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		drained, err := p.clearOut(r.Context(), life, ask.Pools, ask.Clocks)
 		reply(w, drained, err)
 	})
 	return mux

@@ -13,6 +13,7 @@ import (
 type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
 	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
+	maintained                                           atomic.Int64
 }
 
 func (c *counter) read() steady.Counts {
@@ -21,6 +22,7 @@ func (c *counter) read() steady.Counts {
 		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
 		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
 		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
+		Maintained: c.maintained.Load(),
 	}
 }
 

@@ -165,7 +165,7 @@ func (d *draining) unasked() []*flight {
 	var out []*flight
 	for _, u := range d.upstreams {
 		u.pool.mu.Lock()
-		for _, f := range u.flights.of(stream) {
+		for _, f := range d.tally.of(u, stream) {
 			if !f.asked {
 				out = append(out, f)
 			}
@@ -178,7 +178,7 @@ func (d *draining) unasked() []*flight {
 func (d *draining) cut(kind int) {
 	for _, u := range d.upstreams {
 		u.pool.mu.Lock()
-		for _, f := range u.flights.of(kind) {
+		for _, f := range d.tally.of(u, kind) {
 			f.wasCut = true
 			f.cut()
 		}

@@ -58,16 +58,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	defer x.pool.release()
-	x.flight.ender = x
+	x.flight.ender, x.flight.from, x.flight.header = x, c, in.Header
+	x.remember()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
 	x.cancel = cancel
 	x.in = in.WithContext(ctx)
-	if !x.takeBody() {
-		return
-	}
-	if x.claim(nil) == nil {
-		x.refuseUncalled(x.pool.nobody)
+	if x.keptOut() || !x.takeBody() || !x.enter() {
 		return
 	}
 	aborted := true
@@ -149,6 +146,10 @@ func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 		return
 	case x.isCut.Load():
 		x.failed = true
+		if n := x.pool.notice.Load(); n != nil {
+			x.show(n)
+			return
+		}
 		x.refuse(http.StatusServiceUnavailable)
 		return
 	case errors.As(err, &tooLarge):
@@ -202,6 +203,7 @@ func (x *exchange) WriteHeader(status int) {
 		if _, ok := h["Content-Type"]; !ok {
 			h["Content-Type"] = nil // keeps net/http from guessing one
 		}
+		x.stick(h)
 		if x.door.gone.Load() || x.proxy.lame.Load() {
 			h.Set("Connection", "close")
 		}

@@ -1,5 +1,10 @@
 package proxy
 
+import (
+	"net"
+	"net/http"
+)
+
 // Kinds of flight.
 const (
 	request  = iota // an HTTP request and its answer
@@ -23,13 +28,19 @@ type ender interface {
 }
 
 // flight is something claimed on an upstream and not yet left. All fields are
-// guarded by the pool's lock but ender, which is set before the claim.
+// guarded by the pool's lock but those of the first group, which are set before
+// the claim.
 type flight struct {
 	ender
+	from   interface{ RemoteAddr() net.Addr } // the client's connection
+	header http.Header                        // of the request; nil where there is none
+	sign   string                             // of the upstream that the client is kept at
+
 	kind       int
 	upstream   *upstream
 	asked      bool // end was called by a drain
 	wasCut     bool // cut was called by a drain
+	marked     bool // a maintenance began meanwhile that does not let it through
 	prev, next *flight
 }
 

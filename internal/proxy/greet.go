@@ -33,6 +33,9 @@ const (
 // been relayed to its end, or turned away.
 const carried = -1
 
+// anew is what tell says when a maintenance has begun meanwhile.
+const anew = -3
+
 // greet finds out what a fresh connection speaks and passes it on: to net/http or
 // to a relay. Nothing of it is consumed, so both get the bare connection.
 //
@@ -63,11 +66,17 @@ func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 		return false
 	}
 	defer pool.release()
+	if pool.keepsOut(c) {
+		p.hearOut(c, pool, b.protocol)
+		return false
+	}
 	kind, err := p.tell(ctx, c, pool, b.protocol)
 	switch {
 	case err != nil:
 		c.Close()
 	case kind == carried:
+	case kind == anew:
+		return true
 	case pool.relays(kind):
 		return !p.carry(ctx, c, pool, nil)
 	default:
@@ -77,9 +86,10 @@ func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 }
 
 // relays says whether what speaks so is relayed. A published port's HTTP/2 is: the
-// app speaks it or hangs up; we do not translate.
+// app speaks it or hangs up; we do not translate. During a maintenance each of its
+// requests is looked at.
 func (p *pool) relays(kind int) bool {
-	return kind == speaksOther || kind == speaksHTTP2 && p.template == nil
+	return kind == speaksOther || kind == speaksHTTP2 && p.template == nil && p.notice.Load() == nil
 }
 
 // tell says what the client speaks.
@@ -117,6 +127,9 @@ func (c *clientConn) listen(patience, head time.Duration) (int, error) {
 // ask connects a silent client to an upstream and waits for who speaks first.
 func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error) {
 	for end := time.Now().Add(p.limits.IdleTimeout); time.Now().Before(end); {
+		if pool.keepsOut(c) {
+			return anew, nil
+		}
 		r := newRelay(pool, c.TCPConn)
 		if !r.open(ctx, pool.speakBy) {
 			if r.unheard {
@@ -228,6 +241,10 @@ func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) 
 			c.turnAway()
 			return true
 		}
+	}
+	if pool.keepsOut(c) { // since before the claim, or the claim would have been marked
+		r.drop()
+		return false
 	}
 	if !r.carry() {
 		return false

@@ -20,7 +20,9 @@ type pool struct {
 	counts  *counters
 	nobody  *counter // of what found no upstream: release 0
 	learnt  atomic.Int32
-	reached atomic.Bool // one of its upstreams has been connected to
+	reached atomic.Bool                   // one of its upstreams has been connected to
+	notice  atomic.Pointer[notice]        // of a maintenance; nil: open
+	sticky  atomic.Pointer[steady.Sticky] // nil: any upstream will do
 
 	// Of a pool that was made of a template; users and spare are guarded by its lock.
 	template *template
@@ -34,6 +36,8 @@ type pool struct {
 	// known are the routed ones and those that still have something in flight.
 	known map[steady.Upstream]*upstream
 	turn  int // where the next search for the least busy begins
+	// opened is closed when the maintenance is over; nil before the first.
+	opened chan struct{}
 
 	lost   int // requests, since one was logged
 	saidAt time.Time
@@ -50,7 +54,8 @@ func newPool(name string, counts *counters) *pool {
 	}
 }
 
-// claim takes the least busy upstream and counts f in, both under one lock: once
+// claim takes the least busy upstream, or the one that f's client is kept at, and
+// counts f in, both under one lock: once
 // shift has returned, nothing can be claimed on an upstream it left out, and
 // nothing claimed before is unseen by a drain. One that failed lately or is
 // avoid is taken only where there is no other. Nil when there is none at all.
@@ -59,7 +64,13 @@ func newPool(name string, counts *counters) *pool {
 func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	u := p.choose(avoid)
+	var u *upstream
+	if f.sign != "" {
+		u = p.wanted(f.sign, avoid)
+	}
+	if u == nil {
+		u = p.choose(avoid)
+	}
 	if u == nil {
 		return nil
 	}
@@ -77,9 +88,10 @@ func (p *pool) choose(avoid *upstream) *upstream {
 		return p.routed[0]
 	}
 	var best *upstream
-	bestLoad := 0
+	bestLoad, at := 0, 0
 	for i := range n {
-		u := p.routed[(p.turn+i)%n]
+		k := (p.turn + i) % n
+		u := p.routed[k]
 		load := u.flights.total()
 		if u.failing() {
 			load += 1 << 30
@@ -88,10 +100,10 @@ func (p *pool) choose(avoid *upstream) *upstream {
 			load += 1 << 31
 		}
 		if best == nil || load < bestLoad {
-			best, bestLoad = u, load
+			best, bestLoad, at = u, load, k
 		}
 	}
-	p.turn++
+	p.turn = at + 1 // behind the one chosen: those that are as idle take turns
 	return best
 }
 
@@ -165,7 +177,7 @@ func (p *pool) stream(f *flight) bool {
 	f.upstream.flights.turn(f, stream)
 	f.upstream.count.streams.Add(1)
 	for _, t := range f.upstream.tallies {
-		t.turned(was)
+		t.turned(f, was)
 	}
 	return true
 }

@@ -36,7 +36,8 @@ type Proxy struct {
 	mu      sync.Mutex // guards what follows
 	table   steady.Table
 	pools   map[string]group
-	leaving []group // no table lists them; something may be in flight
+	notices map[string]*notice // by their maintenance's Ref
+	leaving []group            // no table lists them; something may be in flight
 	doors   map[key]*door
 	lent    map[string]*socket // holders' listeners by name, in force or for the next table
 	missing map[key]error      // listed, but could not be had when the table was loaded

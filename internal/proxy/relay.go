@@ -28,7 +28,7 @@ type relay struct {
 }
 
 func newRelay(p *pool, client *net.TCPConn) *relay {
-	r := &relay{pool: p, client: client}
+	r := &relay{pool: p, client: client, flight: flight{from: client}}
 	r.flight.ender = r
 	return r
 }

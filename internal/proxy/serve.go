@@ -50,6 +50,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shift(t.Pools)
+	p.maintain(t)
 	keep := make(map[key]bool, len(t.Listeners))
 	for i, k := range keys(t.Listeners) {
 		keep[k] = true

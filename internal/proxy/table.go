@@ -12,8 +12,18 @@ import (
 // check says what is wrong with a table, nil when nothing is. It is
 // steady.ErrUsage: only a wrong caller can cause it.
 func check(t steady.Table) error {
+	notices, err := checkMaintenance(t.Maintenance)
+	if err != nil {
+		return err
+	}
 	pools := map[string]bool{}
 	for _, p := range t.Pools {
+		if !notices[p.Maintenance] || p.Maintenance != "" && inner(p.Name) {
+			return badTable("pool %s: no maintenance %q", p.Name, p.Maintenance)
+		}
+		if p.Sticky != nil && !steady.IsCookieName(p.Sticky.Cookie) {
+			return badTable("pool %s: no cookie can be named %q", p.Name, p.Sticky.Cookie)
+		}
 		if p.Name == "" || pools[p.Name] {
 			return badTable("pool %q is there twice, or has no name", p.Name)
 		}
@@ -53,6 +63,21 @@ func check(t steady.Table) error {
 
 // published begins the name of a published port's listener.
 const published = "tcp:"
+
+// checkMaintenance gives the names that pools may name; the empty one is none.
+func checkMaintenance(all []steady.Maintenance) (map[string]bool, error) {
+	names := map[string]bool{"": true}
+	for _, m := range all {
+		if names[m.Ref()] {
+			return nil, badTable("maintenance %q is there twice, or has no name", m.Ref())
+		}
+		if err := m.Validate(); err != nil {
+			return nil, err
+		}
+		names[m.Ref()] = true
+	}
+	return names, nil
+}
 
 // listenerName is what a listener is lent, inherited and complained of under.
 func listenerName(l steady.Listener) string {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 type tally struct {
 	begin   time.Time
 	changed chan struct{} // holds one token when something changed
+	marked  bool          // only what is marked counts
 
 	mu       sync.Mutex
 	requests int // in flight now
@@ -30,11 +32,19 @@ func (t *tally) watch(u *upstream) {
 	u.tallies = append(u.tallies, t)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.requests += u.flights.n[request]
-	t.streams += u.flights.n[stream]
-	t.sum.Requests += u.flights.n[request]
-	t.sum.Streams += u.flights.n[stream]
+	requests, streams := len(t.of(u, request)), len(t.of(u, stream))
+	t.requests += requests
+	t.streams += streams
+	t.sum.Requests += requests
+	t.sum.Streams += streams
 }
+
+// of lists u's flights of a kind that count.
+func (t *tally) of(u *upstream, kind int) []*flight {
+	return slices.DeleteFunc(u.flights.of(kind), func(f *flight) bool { return !t.concerns(f) })
+}
+
+func (t *tally) concerns(f *flight) bool { return !t.marked || f.marked }
 
 func (t *tally) unwatch(u *upstream) {
 	u.pool.mu.Lock()
@@ -52,7 +62,7 @@ func (t *tally) unwatch(u *upstream) {
 func (t *tally) joined(f *flight) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f.kind == request {
+	if f.kind == request && t.concerns(f) {
 		t.requests++
 		t.sum.Requests++
 	}
@@ -61,6 +71,9 @@ func (t *tally) joined(f *flight) {
 func (t *tally) left(f *flight) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.concerns(f) {
+		return
+	}
 	defer t.tell()
 	switch f.kind {
 	case request:
@@ -83,9 +96,12 @@ func (t *tally) left(f *flight) {
 }
 
 // turned notes that something became a stream: a request whose answer is one.
-func (t *tally) turned(was int) {
+func (t *tally) turned(f *flight, was int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.concerns(f) {
+		return
+	}
 	defer t.tell()
 	t.streams++
 	t.sum.Streams++

@@ -52,6 +52,7 @@ func (x *exchange) tunnel() {
 	t := &tunnel{client: client, buffered: brw.Reader, upstream: back}
 	t.ws = strings.EqualFold(res.Header.Get("Upgrade"), "websocket")
 	res.Body = nil
+	x.stick(res.Header)
 	if err := res.Write(client); err != nil {
 		x.gaveUp = true
 		return

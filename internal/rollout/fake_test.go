@@ -31,6 +31,7 @@ type place struct {
 	traffic  steady.Traffic    // what the proxy has counted
 	callers  []steady.Caller   // who has streams open
 
+	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
 	routes   map[string]steady.Route
 	releases []steady.Release

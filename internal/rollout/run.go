@@ -100,6 +100,9 @@ func (r *run) images(ctx context.Context) error {
 			return err
 		}
 	}
+	for i := range r.request.Targets {
+		r.request.Targets[i].Bring = "" // it is back
+	}
 	return r.resolve(ctx, in.Observed)
 }
 

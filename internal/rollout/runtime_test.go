@@ -82,7 +82,11 @@ func (p *place) Image(_ context.Context, ref string) (steady.Image, error) {
 func (p *place) Pull(ctx context.Context, s steady.Spec, _ func(string)) (steady.Image, error) {
 	unlock := p.note("pull %s", s.Image)
 	gate := p.blocked["pull "+s.Image]
+	img, has := p.pulls[s.Image]
 	unlock()
+	if has {
+		return img, nil
+	}
 	if gate != nil {
 		<-ctx.Done()
 		return steady.Image{}, fmt.Errorf("pull %s: %w", s.Image, ctx.Err())

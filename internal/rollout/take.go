@@ -84,6 +84,9 @@ func (r *run) bring(ctx context.Context, s steady.Step) (said, error) {
 	r.mu.Lock()
 	t := r.targets[s.Service]
 	r.mu.Unlock()
+	if s.Kind == steady.StepPull && t.Image.ID != "" {
+		return r.bringBack(ctx, s, t)
+	}
 	get := r.engine.Runtime.Pull
 	if s.Kind == steady.StepBuild {
 		get = r.engine.Runtime.Build

@@ -10,7 +10,7 @@ import (
 	"gesalpai.ch/steady"
 )
 
-const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.served, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest"
+const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.served, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest, r.image_built"
 
 // Release finds one release; steady.ErrNoRelease.
 func (s *Store) Release(ctx context.Context, project, service string, number int) (steady.Release, error) {
@@ -59,9 +59,9 @@ func (s *Store) Serving(ctx context.Context, project string) (map[string]steady.
 // Image completes a release with the image it resolved to; steady.ErrNoRelease.
 func (s *Store) Image(ctx context.Context, project, service string, number int, img steady.Image) error {
 	return s.one(ctx, s.quick, "store image", noRelease(project, service, number),
-		`UPDATE releases SET image_ref = ?, image_id = ?, image_digest = ?
+		`UPDATE releases SET image_ref = ?, image_id = ?, image_digest = ?, image_built = ?
 		WHERE project = ? AND service = ? AND number = ?`,
-		img.Ref, img.ID, img.Digest, project, service, number)
+		img.Ref, img.ID, img.Digest, nanos(img.Built), project, service, number)
 }
 
 func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
@@ -70,9 +70,9 @@ func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
 		return fmt.Errorf("encode the spec of %s: %w", r.Ref(), err)
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO releases
-		(project, service, number, rollout, created, digest, spec, image_ref, image_id, image_digest)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.Project, r.Service, r.Number, r.Rollout, nanos(r.Created), r.Digest, spec, r.Image.Ref, r.Image.ID, r.Image.Digest)
+		(project, service, number, rollout, created, digest, spec, image_ref, image_id, image_digest, image_built)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.Project, r.Service, r.Number, r.Rollout, nanos(r.Created), r.Digest, spec, r.Image.Ref, r.Image.ID, r.Image.Digest, nanos(r.Image.Built))
 	return err
 }
 
@@ -81,14 +81,15 @@ func scanRelease(from row) (steady.Release, error) {
 		r       steady.Release
 		created int64
 		served  int64
+		built   int64
 		spec    string
 	)
 	err := from.Scan(&r.Project, &r.Service, &r.Number, &r.Rollout, &created, &served, &r.Digest, &spec,
-		&r.Image.Ref, &r.Image.ID, &r.Image.Digest)
+		&r.Image.Ref, &r.Image.ID, &r.Image.Digest, &built)
 	if err != nil {
 		return steady.Release{}, err
 	}
-	r.Created, r.Served = moment(created), moment(served)
+	r.Created, r.Served, r.Image.Built = moment(created), moment(served), moment(built)
 	return r, json.Unmarshal([]byte(spec), &r.Spec)
 }
 

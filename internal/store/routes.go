@@ -25,7 +25,7 @@ func (s *Store) PutRoutes(ctx context.Context, routes []steady.Route) error {
 func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if r.Gone {
 		_, err := tx.ExecContext(ctx, "DELETE FROM routes WHERE project = ? AND service = ?", r.Project, r.Service)
-		return err
+		return errors.Join(err, left(ctx, tx, r))
 	}
 	replicas, err := encode(r.Replicas)
 	if err != nil {
@@ -35,16 +35,21 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, redirect) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held, redirect = excluded.redirect`,
-		r.Project, r.Service, r.Release, replicas, ports, r.Held, r.Redirect)
+	sticky, err := encode(r.Sticky)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, redirect, sticky) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held,
+			redirect = excluded.redirect, sticky = excluded.sticky`,
+		r.Project, r.Service, r.Release, replicas, ports, r.Held, r.Redirect, sticky)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, redirect FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, redirect, sticky FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -63,10 +68,11 @@ func scanRoute(from row) (steady.Route, error) {
 	var (
 		r               steady.Route
 		replicas, ports string
+		sticky          sql.NullString
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &r.Redirect); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &r.Redirect, &sticky); err != nil {
 		return r, err
 	}
-	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports))
+	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports), decode(sticky, &r.Sticky))
 	return r, err
 }

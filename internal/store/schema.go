@@ -86,6 +86,16 @@ INSERT INTO tables VALUES (unixepoch());
 ALTER TABLE routes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE routes ADD COLUMN redirect INTEGER NOT NULL DEFAULT 0;
 `,
+	`
+ALTER TABLE routes ADD COLUMN sticky TEXT;
+ALTER TABLE releases ADD COLUMN image_built INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE maintenance (
+	project     TEXT NOT NULL,
+	service     TEXT NOT NULL,
+	maintenance TEXT NOT NULL,
+	PRIMARY KEY (project, service)
+) STRICT, WITHOUT ROWID;
+`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

@@ -129,7 +129,7 @@ func TestAccept_IsAllOrNothing(t *testing.T) {
 func TestRelease_ReadsWhatWasAccepted(t *testing.T) {
 	s := opened(t)
 	_, releases := accepted(t, s, "shop", "api")
-	img := steady.Image{Ref: "shop/api:1", ID: "sha256:ab", Digest: "shop/api@sha256:cd"}
+	img := steady.Image{Ref: "shop/api:1", ID: "sha256:ab", Digest: "shop/api@sha256:cd", Built: time.Unix(5, 0).UTC()}
 	if err := s.Image(t.Context(), "shop", "api", 1, img); err != nil {
 		t.Fatal(err)
 	}
