@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func Keys() []Key {
 	orders := choice(steady.StartFirst, steady.StopFirst)
 	protocols := choice(steady.Auto, steady.HTTP, steady.TCP)
 	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeRunning)
-	return []Key{
+	keys := []Key{
 		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
 			Doc: "How the service is replaced. Overrides deploy.update_config.order."},
 		{Name: "order", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
@@ -68,6 +69,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
+	return slices.Concat(keys, routeKeys(), tlsKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

@@ -76,7 +76,7 @@ func (m *move) held() bool {
 }
 
 // routed says whether traffic of the service comes through the proxy at all.
-func (m *move) routed() bool { return len(m.spec().Ports) > 0 || m.held() }
+func (m *move) routed() bool { return len(m.spec().Ports)+len(m.spec().Routes) > 0 || m.held() }
 
 // early says whether the service has its shift already, before the common one:
 // nothing of it served, and others wait for it.

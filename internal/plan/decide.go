@@ -43,7 +43,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	m.fresh = names(m.target)
 	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
 	now, routed := b.route(spec.Service)
-	m.moved = routed && !slices.Equal(now.Ports, spec.Ports)
+	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)
 	m.Notice = notice(m)
 	return m, nil
@@ -105,7 +105,7 @@ func (b *builder) strategy(m *move) {
 		m.Strategy, m.Cause = steady.StrategyStopFirst, "update_config.order says so"
 	case order != steady.StartFirst && alone(spec) != "":
 		m.Strategy, m.Cause = steady.StrategyStopFirst, alone(spec)
-	case len(spec.Ports) == 0:
+	case len(spec.Ports) == 0 && len(spec.Routes) == 0:
 		m.Strategy, m.Cause = steady.StrategyOverlap, "no published port: old and new overlap, the old one ends in its own time"
 	default:
 		m.Strategy, m.Cause = steady.StrategyStartNew, "stateless: the new one stands beside the old one until it is ready"
@@ -162,7 +162,7 @@ func supported(s steady.Spec) error {
 
 // notice says what a visitor will notice of the move.
 func notice(m *move) string {
-	if m.Replicas == 0 && len(m.spec().Ports) > 0 {
+	if m.Replicas == 0 && len(m.spec().Ports)+len(m.spec().Routes) > 0 {
 		return "nobody answers: no replica is asked for"
 	}
 	switch m.Strategy {

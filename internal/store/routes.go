@@ -35,16 +35,20 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held`,
-		r.Project, r.Service, r.Release, replicas, ports, r.Held)
+	rules, err := encode(r.Rules)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, rules, held) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, rules = excluded.rules, held = excluded.held`,
+		r.Project, r.Service, r.Release, replicas, ports, rules, r.Held)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, rules, held FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -61,12 +65,12 @@ func (s *Store) NextTable(ctx context.Context) (int64, error) {
 
 func scanRoute(from row) (steady.Route, error) {
 	var (
-		r               steady.Route
-		replicas, ports string
+		r                      steady.Route
+		replicas, ports, rules string
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &rules, &r.Held); err != nil {
 		return r, err
 	}
-	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports))
+	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports), json.Unmarshal([]byte(rules), &r.Rules))
 	return r, err
 }

@@ -83,6 +83,7 @@ CREATE TABLE tables (version INTEGER NOT NULL) STRICT;
 INSERT INTO tables VALUES (unixepoch());
 `,
 	`ALTER TABLE routes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;`,
+	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
