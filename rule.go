@@ -61,6 +61,23 @@ func (r Rule) Meets(other Rule) (why string, meets bool) {
 	return "", false
 }
 
+// tangled says whether the listeners of two rules cannot be side by side: one
+// address plain and with TLS, or a port at all addresses and at one; at is it.
+func (r Rule) tangled(other Rule) (at string, yes bool) {
+	for _, mine := range []string{r.HTTP, r.HTTPS} {
+		for _, its := range []string{other.HTTP, other.HTTPS} {
+			a, port, ok := HostPort(mine)
+			b, otherPort, there := HostPort(its)
+			mixed := mine == its && (mine == r.HTTPS) != (its == other.HTTPS)
+			wide := a != b && (a == "" || b == "")
+			if ok && there && port == otherPort && (mixed || wide) {
+				return mine, true
+			}
+		}
+	}
+	return "", r.HTTP == r.HTTPS
+}
+
 // meetsAt says whether both are served at one listener. A host with TLS has its
 // plain listener too, for the redirect.
 func (r Rule) meetsAt(other Rule) bool {
@@ -170,6 +187,11 @@ type claim struct {
 func Clash(routes []Route) *Error {
 	claims := ruled(routes)
 	for i, a := range claims {
+		for _, b := range claims[:i+1] {
+			if at, yes := a.rule.tangled(b.rule); yes {
+				return ErrPortTaken.With(a.rule.Name()+" of "+a.by.ref()+" and "+b.rule.Name()+" of "+b.by.ref()+" cannot share "+at, "set x-steady.listen alike for both")
+			}
+		}
 		for _, b := range claims[:i] {
 			if why, meets := a.rule.Meets(b.rule); meets {
 				return ErrRouteTaken.With(why+", by "+b.by.ref()+" and "+a.by.ref(), "give one of them another host or path under x-steady.routes")

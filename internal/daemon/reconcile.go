@@ -151,11 +151,12 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 }
 
 func sameTable(a, b steady.Table) bool {
-	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
+	return slices.EqualFunc(a.Listeners, b.Listeners, sameListener) && slices.Equal(a.Certificates, b.Certificates) && slices.EqualFunc(a.Pools, b.Pools, func(x, y steady.Pool) bool {
 		return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams)
 	})
 }
 
 func sameListener(a, b steady.Listener) bool {
-	return a.Addr() == b.Addr() && a.Protocol == b.Protocol && a.Pool == b.Pool && a.Holder == b.Holder && maps.Equal(a.Arrivals, b.Arrivals)
+	return a.Addr() == b.Addr() && a.Protocol == b.Protocol && a.Pool == b.Pool && a.Holder == b.Holder && maps.Equal(a.Arrivals, b.Arrivals) &&
+		a.TLS == b.TLS && slices.Equal(a.Rules, b.Rules)
 }

@@ -63,6 +63,10 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 			ls = append(ls, listener(route, p))
 		}
 	}
+	if taken := steady.Clash(merge(all, routes)); taken != nil {
+		return taken
+	}
+	ls = append(ls, hosted(routes)...)
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
 	return r.proxy.Free(ctx, slices.CompactFunc(ls, sameListener))
 }
@@ -161,7 +165,7 @@ func (r *router) look(ctx context.Context, route steady.Route) error {
 		r.known[name] = c
 		delete(r.away, name)
 	}
-	if there == 0 && (len(route.Ports) > 0 || route.Held) {
+	if there == 0 && (len(route.Ports)+len(route.Rules) > 0 || route.Held) {
 		return missing
 	}
 	return nil
@@ -194,7 +198,7 @@ func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
 			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports)
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules)
 		})
 	})
 }
@@ -282,7 +286,17 @@ func (r *router) table(routes []steady.Route) steady.Table {
 			pools[l.Pool] = true
 			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target)})
 		}
+		for _, rule := range route.Rules {
+			name := steady.PoolName(route.Project, route.Service, rule.Port)
+			if pools[name] {
+				continue
+			}
+			pools[name] = true
+			t.Pools = append(t.Pools, steady.Pool{Name: name, Upstreams: r.upstreams(route, rule.Port)})
+		}
 	}
+	t.Listeners = append(t.Listeners, hosted(routes)...)
+	t.Certificates = certificates(routes)
 	return t
 }
 

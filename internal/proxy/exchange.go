@@ -34,6 +34,7 @@ type exchange struct {
 	answer answer
 	rproxy httputil.ReverseProxy
 
+	http2    bool // to the upstream
 	tries    int
 	hurried  time.Time // when the write deadline was set
 	status   int       // of the answer's head; 0 while none was written
@@ -52,7 +53,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer p.work.Done()
 	c := in.Context().Value(connKey{}).(*clientConn)
 	b := c.door.behind.Load()
-	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, pool: b.take(c.meant), in: in}
+	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, in: in}
+	switch {
+	case b.rules != nil:
+		if !x.choose(b.rules) {
+			return
+		}
+	default:
+		x.pool, x.http2 = b.take(c.meant), in.ProtoMajor == 2
+	}
 	if x.pool == nil {
 		x.refuseUncalled(b.nobody)
 		return

@@ -106,7 +106,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.Response, error) {
-	if x.in.ProtoMajor == 2 {
+	if x.http2 {
 		return u.http2.RoundTrip(out)
 	}
 	if x.plain(out) {

@@ -57,6 +57,10 @@ func (p *Proxy) greet(ctx context.Context, c *clientConn) {
 // and the client is still waiting.
 func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 	b := c.door.behind.Load()
+	if b.rules != nil {
+		p.welcome(c)
+		return false
+	}
 	pool := b.take(c.meant)
 	if pool == nil {
 		c.turnAway()

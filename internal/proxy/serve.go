@@ -290,7 +290,7 @@ func (p *Proxy) elsewhere(l steady.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, d := range p.doors {
-		if k.holder == "" && k.port == l.Port && d.behind.Load().pool.name != l.Pool {
+		if k.holder == "" && k.port == l.Port && !d.behind.Load().serves(l) {
 			return true
 		}
 	}

@@ -44,6 +44,12 @@ func check(t steady.Table) error {
 				return badTable("listener %s: the host is no address", l.Addr())
 			}
 		}
+		if len(l.Rules) > 0 {
+			if err := checkRules(l, pools); err != nil {
+				return err
+			}
+			continue
+		}
 		if !pools[l.Pool] || inner(l.Pool) {
 			return badTable("listener %s: no pool %q", l.Addr(), l.Pool)
 		}

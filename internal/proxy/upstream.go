@@ -36,7 +36,7 @@ type upstream struct {
 
 	lines     lines           // for requests whole in hand
 	transport *http.Transport // for uploads and upgrades
-	http2     *http.Transport // for requests that came by HTTP/2; nil where none can
+	http2     *http.Transport // for those that it is to have by HTTP/2 without TLS
 
 	// Guarded by pool.mu.
 	routed   bool
@@ -48,11 +48,9 @@ type upstream struct {
 func newUpstream(p *pool, u steady.Upstream, count *counter) *upstream {
 	out := &upstream{Upstream: u, pool: p, count: count}
 	out.transport = newTransport(out.dial, idleOnce)
-	if p.template != nil {
-		out.http2 = newTransport(out.dial, idleReplayable)
-		out.http2.Protocols = new(http.Protocols)
-		out.http2.Protocols.SetUnencryptedHTTP2(true)
-	}
+	out.http2 = newTransport(out.dial, idleReplayable)
+	out.http2.Protocols = new(http.Protocols)
+	out.http2.Protocols.SetUnencryptedHTTP2(true)
 	return out
 }
 
@@ -90,7 +88,5 @@ func (u *upstream) dial(ctx context.Context, network, _ string) (net.Conn, error
 func (u *upstream) closeIdle() {
 	u.lines.closeAll()
 	u.transport.CloseIdleConnections()
-	if u.http2 != nil {
-		u.http2.CloseIdleConnections()
-	}
+	u.http2.CloseIdleConnections()
 }
