@@ -1,0 +1,3 @@
+package listen
+
+import _ "github.com/quic-go/quic-go/http3"
