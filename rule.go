@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // H2C is the protocol of what speaks HTTP/2 without TLS: gRPC, too.
@@ -122,8 +123,20 @@ type Match struct {
 
 // Certificate is where the proxy gets a host's certificate from.
 type Certificate struct {
-	Host string `json:"host"` // as in Rule
+	Host  string `json:"host"` // as in Rule
+	HTTP  string `json:"http"` // as in Rule: where challenges arrive
+	HTTPS string `json:"https"`
 	TLS
+}
+
+// CertificateStatus is what became of a Certificate.
+type CertificateStatus struct {
+	Host     string    `json:"host"`
+	Source   string    `json:"source"`             // the file, or the ACME server's directory
+	Issuer   string    `json:"issuer,omitempty"`   // empty: there is none yet
+	NotAfter time.Time `json:"not_after,omitzero"` // zero: there is none yet
+	Error    string    `json:"error,omitempty"`    // why it could not be had, read or renewed the last time
+	Next     time.Time `json:"next,omitzero"`      // of the next attempt to have it
 }
 
 // Closer orders matches so that the first that fits is the closest: an exact host

@@ -51,10 +51,10 @@ func certificates(routes []steady.Route) []steady.Certificate {
 	for _, route := range routes {
 		for _, r := range route.Rules {
 			if !r.Plain() {
-				out = append(out, steady.Certificate{Host: r.Host, TLS: r.TLS})
+				out = append(out, steady.Certificate{Host: r.Host, HTTP: r.HTTP, HTTPS: r.HTTPS, TLS: r.TLS})
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b steady.Certificate) int { return cmp.Compare(a.Host, b.Host) })
-	return slices.Compact(out)
+	return slices.CompactFunc(out, func(a, b steady.Certificate) bool { return a.Host == b.Host })
 }

@@ -15,6 +15,7 @@ type behind struct {
 	arrivals map[netip.Addr]*template // not nil for a holder's listener
 	nobody   *counter                 // of what came to an address that has been left
 	rules    *rules                   // not nil where the pool is chosen by host and path
+	tls      bool
 }
 
 // behind makes what a table says of a listener's. The pools are there already.
@@ -22,7 +23,7 @@ type behind struct {
 func (p *Proxy) behind(l steady.Listener) *behind {
 	b := &behind{protocol: l.Protocol}
 	if len(l.Rules) > 0 {
-		b.rules = p.rules(l.Rules)
+		b.rules, b.tls = p.rules(l.Rules), l.TLS
 		return b
 	}
 	if l.Holder == "" {

@@ -193,7 +193,7 @@ func (x *exchange) refuse(status int) {
 		h.Set("Retry-After", retryAfter)
 	}
 	if status != http.StatusBadGateway {
-		h.Set("Connection", "close")
+		x.last()
 	}
 	x.WriteHeader(status)
 	io.WriteString(x, http.StatusText(status)+"\n")
@@ -212,20 +212,30 @@ func (x *exchange) WriteHeader(status int) {
 			h["Content-Type"] = nil // keeps net/http from guessing one
 		}
 		if x.door.gone.Load() || x.proxy.lame.Load() {
-			h.Set("Connection", "close")
+			x.last()
+		} else if q := x.door.quic.Load(); q != nil && h["Alt-Svc"] == nil {
+			h.Set("Alt-Svc", q.AltSvc())
 		}
 	}
 	x.hurry()
 	x.ResponseWriter.WriteHeader(status)
 }
 
+// last says that the connection ends with this answer. HTTP/3 has no such header:
+// its GOAWAY is sent by listen.QUIC.
+func (x *exchange) last() {
+	if x.in.ProtoMajor < 3 {
+		x.Header().Set("Connection", "close")
+	}
+}
+
 // hurry gives the client WriteIdle from now to take what is written next. Each
 // answer sets it anew, so one of a former answer does no harm.
 //
-// HTTP/2 streams get none: one that has passed resets a stream that waits for the
+// HTTP/2 and HTTP/3 streams get none: one that has passed resets a stream that waits for the
 // app. The connection has its own, Server.HTTP2.
 func (x *exchange) hurry() {
-	if x.in.ProtoMajor == 2 {
+	if x.in.ProtoMajor >= 2 {
 		return
 	}
 	now := time.Now()

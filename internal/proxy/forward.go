@@ -40,10 +40,14 @@ func forwarded(in, out *http.Request) {
 	if err != nil {
 		ip = in.RemoteAddr
 	}
+	h := out.Header
+	if in.TLS != nil { // nobody is before us who could have known better
+		h["X-Forwarded-For"], h["X-Forwarded-Host"], h["X-Forwarded-Proto"] = []string{ip}, []string{in.Host}, []string{"https"}
+		return
+	}
 	if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
 		ip = strings.Join(before, ", ") + ", " + ip
 	}
-	h := out.Header
 	h["X-Forwarded-For"] = []string{ip}
 	keep(h, in.Header, "X-Forwarded-Host", in.Host)
 	keep(h, in.Header, "X-Forwarded-Proto", "http")

@@ -57,7 +57,11 @@ func (p *Proxy) greet(ctx context.Context, c *clientConn) {
 // and the client is still waiting.
 func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 	b := c.door.behind.Load()
-	if b.rules != nil {
+	switch {
+	case b.tls:
+		p.secure(c)
+		return false
+	case b.rules != nil:
 		p.welcome(c)
 		return false
 	}

@@ -75,6 +75,11 @@ func (x *exchange) choose(rs *rules) bool {
 	host := hostOf(x.in)
 	r := rs.find(host, x.in.URL.Path)
 	switch {
+	case x.proxy.misdirected(x.in, host):
+		x.tell(http.StatusMisdirectedRequest)
+		return false
+	case x.in.TLS == nil && x.proxy.certs.Challenge(x, x.in, host):
+		return false
 	case r == nil:
 		x.tell(http.StatusNotFound)
 		return false

@@ -50,6 +50,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shift(t.Pools)
+	p.certs.Put(certificates(t)) // before any listener shows them
 	keep := make(map[key]bool, len(t.Listeners))
 	for i, k := range keys(t.Listeners) {
 		keep[k] = true
@@ -66,6 +67,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 			continue
 		}
 		d.behind.Store(p.behind(l))
+		p.quicken(life, d, l)
 		if p.doors[k] == nil {
 			p.open(life, k, d)
 		} else if lent != nil && lent != d.ln {
@@ -103,6 +105,7 @@ func (p *Proxy) move(life context.Context, d *door, to *socket) {
 // shut closes a door that no table lists any more.
 func (p *Proxy) shut(k key, d *door) {
 	d.leave()
+	p.hushDoor(d)
 	delete(p.doors, k)
 	if name := steady.HolderListener(k.holder); p.lent[name] == d.ln {
 		delete(p.lent, name)
@@ -191,6 +194,7 @@ func (b *binding) makeRoom(k key, ks []key) {
 		if at.port == k.port && !slices.Contains(ks, at) {
 			delete(p.doors, at)
 			d.gone.Store(true)
+			p.hushDoor(d)
 			d.ln.left.Store(true)
 			b.moved = append(b.moved, d)
 			d.ln.end()

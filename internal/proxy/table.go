@@ -33,6 +33,9 @@ func check(t steady.Table) error {
 			return badTable("listener %s is there twice", name)
 		}
 		addrs[listenerName(l)] = true
+		if l.TLS && len(l.Rules) == 0 {
+			return badTable("listener %s: TLS, and no rule", listenerName(l))
+		}
 		if l.Holder != "" {
 			if err := checkHolder(l, pools); err != nil {
 				return err
