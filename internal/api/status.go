@@ -17,10 +17,10 @@ func httpStatus(e *steady.Error) int {
 	case steady.ErrNoService.Code, steady.ErrNoProject.Code, steady.ErrNoRelease.Code,
 		steady.ErrNoRollout.Code, steady.ErrNoReplica.Code:
 		return http.StatusNotFound
-	case steady.ErrBusy.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code:
+	case steady.ErrBusy.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrRouteTaken.Code:
 		return http.StatusConflict
 	case steady.ErrNoImage.Code, steady.ErrBuild.Code, steady.ErrExited.Code,
-		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code:
+		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrCertificate.Code:
 		return http.StatusUnprocessableEntity
 	case steady.ErrNoEngine.Code, steady.ErrNoProxy.Code, steady.ErrNoDaemon.Code:
 		return http.StatusServiceUnavailable

@@ -290,3 +290,14 @@ func asked(ports []steady.Port, rules []steady.Rule) []steady.Port {
 	}
 	return out
 }
+
+// portProtocol reads what a published port carries.
+func portProtocol(v any) (any, error) {
+	switch v {
+	case steady.Auto, steady.HTTP, steady.TCP, steady.H2C:
+		return v, nil
+	case "grpc":
+		return steady.H2C, nil
+	}
+	return nil, fmt.Errorf("%v is none of auto, http, h2c, grpc, tcp", v)
+}

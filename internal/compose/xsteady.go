@@ -33,7 +33,7 @@ type Key struct {
 // Keys is every setting of x-steady there is, in the order of the reference.
 func Keys() []Key {
 	orders := choice(steady.StartFirst, steady.StopFirst)
-	protocols := choice(steady.Auto, steady.HTTP, steady.TCP)
+	protocols := portProtocol
 	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeRunning)
 	keys := []Key{
 		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
@@ -42,9 +42,9 @@ func Keys() []Key {
 			Doc: "Another word for strategy."},
 		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String(), parse: duration,
 			Doc: "The watch window after a shift, in which a failure shifts back. Overrides deploy.update_config.monitor."},
-		{Name: "protocol", Type: "auto | http | tcp", Default: steady.Auto, parse: protocols,
-			Doc: "What the published ports carry. Overrides app_protocol."},
-		{Name: "ports.{target}.protocol", Type: "auto | http | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
+		{Name: "protocol", Type: "auto | http | h2c | grpc | tcp", Default: steady.Auto, parse: protocols,
+			Doc: "What the published ports carry; h2c and grpc are HTTP/2 without TLS, request by request. Overrides app_protocol."},
+		{Name: "ports.{target}.protocol", Type: "auto | http | h2c | grpc | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
 			Doc: "What one published port carries, by its port in the container, which YAML wants in quotes."},
 		{Name: "internal", Type: "auto | on | off", Default: steady.Auto, parse: held,
 			Doc: "Whether calls to the service from within its networks come through steady, so that a rollout loses none of them. Off gives its names to the replicas, as plain Compose does, once they are ready. auto and on are the same."},

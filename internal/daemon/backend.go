@@ -35,6 +35,9 @@ func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Option
 	if err != nil {
 		return steady.Plan{}, err
 	}
+	if err := b.fits(ctx, asked(specs, o)); err != nil {
+		return steady.Plan{}, err
+	}
 	return b.rollouts.Plan(ctx, q)
 }
 

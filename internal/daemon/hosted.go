@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // hosted are the listeners that all routes with rules share, by address: what is
@@ -57,4 +60,75 @@ func certificates(routes []steady.Route) []steady.Certificate {
 	}
 	slices.SortFunc(out, func(a, b steady.Certificate) int { return cmp.Compare(a.Host, b.Host) })
 	return slices.CompactFunc(out, func(a, b steady.Certificate) bool { return a.Host == b.Host })
+}
+
+// fitting says what speaks against putting routes in force for their rules' sake:
+// a host and path that is another's, of any project, or a file of a certificate
+// that cannot be used. Nothing has been touched.
+func fitting(all, routes []steady.Route) error {
+	after := all
+	for _, route := range routes { // of several for one service, the last counts
+		after = merge(after, []steady.Route{route})
+	}
+	if taken := steady.Clash(after); taken != nil {
+		return taken
+	}
+	for _, route := range routes {
+		for _, r := range route.Rules {
+			if err := usable(r); err != nil {
+				return steady.ErrCertificate.With(fmt.Sprintf("%s of %s/%s: %v", r.Name(), route.Project, route.Service, err),
+					"mend what x-steady.tls names; nothing has been changed")
+			}
+		}
+	}
+	return nil
+}
+
+// usable looks at the files that a rule's certificate needs.
+func usable(r steady.Rule) error {
+	switch {
+	case r.Plain():
+		return nil
+	case r.TLS.Certificate != "":
+		_, err := listen.LoadPair(r.TLS.Certificate, r.TLS.Key, r.Host)
+		return err
+	}
+	_, err := listen.Roots(r.TLS.CARoot)
+	return err
+}
+
+// fits is fitting for what is to be deployed.
+func (b *backend) fits(ctx context.Context, specs []steady.Spec) error {
+	all, err := b.store.Routes(ctx, "")
+	if err != nil {
+		return err
+	}
+	var routes []steady.Route
+	for _, s := range specs {
+		routes = append(routes, steady.Route{Project: s.Project, Service: s.Service, Ports: s.Ports, Rules: s.Routes})
+	}
+	return fitting(all, routes)
+}
+
+// certificatesOf are the states of the certificates of the routes' hosts.
+func (b *backend) certificatesOf(ctx context.Context, routes []steady.Route) []steady.CertificateStatus {
+	wanted := certificates(routes)
+	if len(wanted) == 0 {
+		return nil
+	}
+	all, err := b.router.proxy.Certificates(ctx)
+	if err != nil {
+		return nil // a status without them is better than none
+	}
+	return slices.DeleteFunc(all, func(s steady.CertificateStatus) bool {
+		return !slices.ContainsFunc(wanted, func(c steady.Certificate) bool { return c.Host == s.Host })
+	})
+}
+
+// asked are the specs that are to be deployed, not merely depended on.
+func asked(specs []steady.Spec, o steady.Options) []steady.Spec {
+	if len(o.Services) == 0 {
+		return specs
+	}
+	return slices.DeleteFunc(slices.Clone(specs), func(s steady.Spec) bool { return !slices.Contains(o.Services, s.Service) })
 }

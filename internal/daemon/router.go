@@ -63,8 +63,8 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 			ls = append(ls, listener(route, p))
 		}
 	}
-	if taken := steady.Clash(merge(all, routes)); taken != nil {
-		return taken
+	if err := fitting(all, routes); err != nil {
+		return err
 	}
 	ls = append(ls, hosted(routes)...)
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })

@@ -30,7 +30,7 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		traffic = nil // a status without figures is better than none
 	}
-	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project)}
+	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project), Certificates: b.certificatesOf(ctx, routes)}
 	for _, service := range servicesOf(seen, serving) {
 		out.Services = append(out.Services, serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service]))
 	}
@@ -54,7 +54,7 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 	var routed []string
 	for _, route := range routes {
 		if route.Service == service {
-			routed, s.Ports, s.Want = route.Replicas, route.Ports, len(route.Replicas)
+			routed, s.Ports, s.Rules, s.Want = route.Replicas, route.Ports, route.Rules, len(route.Replicas)
 		}
 	}
 	for _, c := range seen.Of(service) {

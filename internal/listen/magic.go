@@ -37,7 +37,7 @@ func (c *Certificates) magicOf(w Certificate) *magic {
 	m.config = certmagic.New(c.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: c.dir}, Logger: zap.NewNop(), OnEvent: c.heard,
 	})
-	roots, err := rootsOf(w.CARoot)
+	roots, err := Roots(w.CARoot)
 	m.broken = err
 	host, port := split(w.HTTP)
 	_, tlsPort := split(w.HTTPS)
@@ -52,18 +52,19 @@ func (c *Certificates) magicOf(w Certificate) *magic {
 	return m
 }
 
-// rootsOf reads the roots; nil, the system's, where no file is named.
-func rootsOf(file string) (*x509.CertPool, error) {
+// Roots reads who is trusted to be an ACME server; nil, the system's roots, where no
+// file is named. An error is one sentence that names the file.
+func Roots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the ACME server's roots: %w", err)
+		return nil, fmt.Errorf("roots of the ACME server: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the ACME server's roots: no certificate in %s", file)
+		return nil, fmt.Errorf("roots of the ACME server: no certificate in %s", file)
 	}
 	return pool, nil
 }

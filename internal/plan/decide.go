@@ -14,7 +14,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	spec := t.Release.Spec
 	serving := b.in.Serving[spec.Service]
 	m := &move{target: t.Release, ServicePlan: steady.ServicePlan{
-		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, OnFail: spec.Update.FailureAction,
+		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, Rules: spec.Routes, OnFail: spec.Update.FailureAction,
 	}}
 	if err := supported(spec); err != nil {
 		return nil, err

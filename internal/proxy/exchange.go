@@ -8,6 +8,8 @@ import (
 	"net/http/httputil"
 	"sync/atomic"
 	"time"
+
+	"gesalpai.ch/steady"
 )
 
 // Causes for which the proxy itself ends what is in flight.
@@ -60,7 +62,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 			return
 		}
 	default:
-		x.pool, x.http2 = b.take(c.meant), in.ProtoMajor == 2
+		x.pool, x.http2 = b.take(c.meant), in.ProtoMajor == 2 || b.protocol == steady.H2C
 	}
 	if x.pool == nil {
 		x.refuseUncalled(b.nobody)

@@ -95,6 +95,10 @@ func (p *Proxy) tell(ctx context.Context, c *clientConn, pool *pool, protocol st
 	if protocol == steady.TCP {
 		return speaksOther, nil
 	}
+	if protocol == steady.H2C {
+		_, err := c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
+		return speaksHTTP, err
+	}
 	patience, auto := p.limits.IdleTimeout, protocol == steady.Auto
 	learnt := pool.learnt.Load()
 	switch {

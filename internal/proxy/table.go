@@ -25,7 +25,7 @@ func check(t steady.Table) error {
 	addrs := map[string]bool{}
 	for _, l := range t.Listeners {
 		switch l.Protocol {
-		case steady.Auto, steady.HTTP, steady.TCP:
+		case steady.Auto, steady.HTTP, steady.H2C, steady.TCP:
 		default:
 			return badTable("listener %s: no protocol %q", listenerName(l), l.Protocol)
 		}
