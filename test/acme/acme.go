@@ -21,9 +21,10 @@ import (
 
 // Server is a Pebble to which every host name is 127.0.0.1.
 type Server struct {
-	CA     string         // URL of its directory
-	CARoot string         // PEM file: whom to trust to be this server
-	Issued *x509.CertPool // root of what it issues
+	CA     string            // URL of its directory
+	CARoot string            // PEM file: whom to trust to be this server
+	Issued *x509.CertPool    // with Root
+	Root   *x509.Certificate // of what it issues
 }
 
 // Validated says at which ports of the hosts Pebble looks for challenges. One that
@@ -54,9 +55,9 @@ func Start(t testing.TB, at Validated, blocked ...string) *Server {
 	front := wfe.New(quiet, store, validator, authority, []string{"pebble.test"}, false, false, 1, 1)
 	srv := httptest.NewTLSServer(front.Handler())
 	t.Cleanup(srv.Close)
-	issued := x509.NewCertPool()
-	issued.AppendCertsFromPEM(authority.GetRootCert(0).PEM())
-	return &Server{CA: srv.URL + wfe.DirectoryPath, CARoot: rootFile(t, srv.Certificate()), Issued: issued}
+	s := &Server{CA: srv.URL + wfe.DirectoryPath, CARoot: rootFile(t, srv.Certificate()), Issued: x509.NewCertPool(), Root: authority.GetRootCert(0).Cert}
+	s.Issued.AddCert(s.Root)
+	return s
 }
 
 func rootFile(t testing.TB, root *x509.Certificate) string {
