@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,4 +103,25 @@ func reachText(v steady.ServiceStatus) string {
 		out = append(out, fmt.Sprintf("%s->%d", r.Name(), r.Port))
 	}
 	return orDash(strings.Join(out, ", "))
+}
+
+// warnOfCertificates says after a deploy which hosts cannot be reached yet: no
+// deploy waits for an ACME server.
+func (s *session) warnOfCertificates(ctx context.Context, specs []steady.Spec) {
+	secure := func(v steady.Spec) bool {
+		return slices.ContainsFunc(v.Routes, func(r steady.Rule) bool { return !r.Plain() })
+	}
+	i := slices.IndexFunc(specs, secure)
+	if i < 0 || s.json() || s.progress() == progressQuiet {
+		return
+	}
+	status, err := s.backend().Status(ctx, specs[i].Project)
+	if err != nil {
+		return // what was asked for is done; steady status will say what is wrong
+	}
+	for _, c := range status.Certificates {
+		if c.Issuer == "" {
+			s.warn(fmt.Sprintf("no certificate for %s yet, %s: steady certificates", c.Host, troubleText(c, time.Now())))
+		}
+	}
 }

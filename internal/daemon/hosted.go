@@ -76,8 +76,10 @@ func fitting(all, routes []steady.Route) error {
 	for _, route := range routes {
 		for _, r := range route.Rules {
 			if err := usable(r); err != nil {
-				return steady.ErrCertificate.With(fmt.Sprintf("%s of %s/%s: %v", r.Name(), route.Project, route.Service, err),
+				refused := steady.ErrCertificate.With(fmt.Sprintf("%s of %s/%s: %v", r.Name(), route.Project, route.Service, err),
 					"mend what x-steady.tls names; nothing has been changed")
+				refused.Service = route.Service
+				return refused
 			}
 		}
 	}

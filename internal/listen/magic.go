@@ -36,6 +36,8 @@ func (c *Certificates) magicOf(w Certificate) *magic {
 	m := &magic{}
 	m.config = certmagic.New(c.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: c.dir}, Logger: zap.NewNop(), OnEvent: c.heard,
+		// A staple is fetched when a certificate is read: no shift waits for that.
+		OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})
 	roots, err := Roots(w.CARoot)
 	m.broken = err

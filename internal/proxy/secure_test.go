@@ -23,6 +23,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
 )
 
 // site is a self-signed certificate in files.
@@ -348,5 +349,76 @@ func TestTLS_ATableThatContradictsItselfIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "bad table") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestTLS_HTTP3IsAnsweredOnceItsPortComesFree(t *testing.T) {
+	h := newHosts(t)
+	s := newSite(t, "api.test")
+	addr, err := net.ResolveUDPAddr("udp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.ListenUDP("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.secure(s, to("api.test", "/", "api"))
+	c := h.https(s, 2)
+	if res, _ := h.post(c, "api.test", "/", ""); res.StatusCode != 200 || res.Header.Get("Alt-Svc") != "" {
+		t.Errorf("while the port is another's: %s, Alt-Svc %q", res.Status, res.Header.Get("Alt-Svc"))
+	}
+	other.Close()
+	eventually(t, "HTTP/3 is offered", func() bool {
+		res, _ := h.post(c, "api.test", "/", "")
+		return res.Header.Get("Alt-Svc") != ""
+	})
+	if res, _ := h.post(h.https(s, 3), "api.test", "/", ""); res.ProtoMajor != 3 {
+		t.Errorf("answered over %s", res.Proto)
+	}
+}
+
+func TestTLS_AListenerThatLeavesTheTableTakesHTTP3WithIt(t *testing.T) {
+	h := newHosts(t)
+	s := newSite(t, "api.test")
+	h.secure(s, to("api.test", "/", "api"))
+	if res, _ := h.post(h.https(s, 3), "api.test", "/", ""); res.ProtoMajor != 3 {
+		t.Fatalf("answered over %s", res.Proto)
+	}
+	h.force()
+	addr, err := net.ResolveUDPAddr("udp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the port is free", func() bool {
+		c, err := net.ListenUDP("udp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func TestH2C_APublishedPortIsTakenApartByRequest(t *testing.T) {
+	r := newRig(t, steady.H2C, proxy.Limits{}, h2cBackend(t, "grpc", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, r.Body)
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+	})))
+	client := &http.Client{Transport: &http.Transport{Protocols: new(http.Protocols)}}
+	client.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+	defer client.CloseIdleConnections()
+	for range 3 {
+		res, err := client.Post(r.url("/echo.Echo/Say"), "application/grpc", strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(b) != "hello" || res.Trailer.Get("Grpc-Status") != "0" {
+			t.Errorf("%q, %v, trailer %v", b, err, res.Trailer)
+		}
+	}
+	if c := r.counts(1); c.Requests != 3 || c.Answered != 3 || c.Streams != 0 {
+		t.Errorf("counted %+v", c)
 	}
 }
