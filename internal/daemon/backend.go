@@ -27,6 +27,9 @@ func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Opti
 	if err != nil {
 		return steady.Rollout{}, err
 	}
+	if err := b.fits(ctx, asked(specs, o)); err != nil {
+		return steady.Rollout{}, err
+	}
 	return b.rollouts.Accept(ctx, q)
 }
 

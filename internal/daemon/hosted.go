@@ -13,31 +13,35 @@ import (
 
 // hosted are the listeners that all routes with rules share, by address: what is
 // plain at the plain one, what has TLS at the other, and at the plain one where
-// to go instead.
+// to go instead. While a rollout moves a host from one service to another both
+// have it for a moment: the newer release is who gets what comes.
 func hosted(routes []steady.Route) []steady.Listener {
 	by := map[string]*steady.Listener{}
-	at := func(addr string) *steady.Listener {
-		if by[addr] == nil {
+	put := func(addr string, m steady.Match, tls bool) {
+		l := by[addr]
+		if l == nil {
 			host, port, _ := steady.HostPort(addr)
-			by[addr] = &steady.Listener{Host: host, Port: port, Protocol: steady.HTTP}
+			l = &steady.Listener{Host: host, Port: port, Protocol: steady.HTTP}
+			by[addr] = l
 		}
-		return by[addr]
+		l.TLS = l.TLS || tls
+		if !slices.ContainsFunc(l.Rules, func(o steady.Match) bool { return o.Host == m.Host && o.Path == m.Path }) {
+			l.Rules = append(l.Rules, m)
+		}
 	}
-	for _, route := range routes {
+	for _, route := range newest(routes) {
 		for _, r := range route.Rules {
 			m := steady.Match{Host: r.Host, Path: r.Path, Pool: steady.PoolName(route.Project, route.Service, r.Port)}
 			if r.Protocol == steady.H2C {
 				m.Protocol = steady.H2C
 			}
 			if r.Plain() {
-				l := at(r.HTTP)
-				l.Rules = append(l.Rules, m)
+				put(r.HTTP, m, false)
 				continue
 			}
-			l := at(r.HTTPS)
-			l.Rules, l.TLS = append(l.Rules, m), true
-			l = at(r.HTTP)
-			l.Rules = append(l.Rules, steady.Match{Host: r.Host, Path: r.Path, Redirect: by[r.HTTPS].Port})
+			put(r.HTTPS, m, true)
+			_, port, _ := steady.HostPort(r.HTTPS)
+			put(r.HTTP, steady.Match{Host: r.Host, Path: r.Path, Redirect: port}, false)
 		}
 	}
 	var out []steady.Listener
@@ -48,17 +52,22 @@ func hosted(routes []steady.Route) []steady.Listener {
 	return out
 }
 
+// newest are the routes, the newest release first.
+func newest(routes []steady.Route) []steady.Route {
+	return slices.SortedStableFunc(slices.Values(routes), func(a, b steady.Route) int { return cmp.Compare(b.Release, a.Release) })
+}
+
 // certificates are those that the hosts of all routes need, one a host.
 func certificates(routes []steady.Route) []steady.Certificate {
 	var out []steady.Certificate
-	for _, route := range routes {
+	for _, route := range newest(routes) {
 		for _, r := range route.Rules {
 			if !r.Plain() {
 				out = append(out, steady.Certificate{Host: r.Host, HTTP: r.HTTP, HTTPS: r.HTTPS, TLS: r.TLS})
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b steady.Certificate) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortStableFunc(out, func(a, b steady.Certificate) int { return cmp.Compare(a.Host, b.Host) })
 	return slices.CompactFunc(out, func(a, b steady.Certificate) bool { return a.Host == b.Host })
 }
 
@@ -99,8 +108,11 @@ func usable(r steady.Rule) error {
 	return err
 }
 
-// fits is fitting for what is to be deployed.
+// fits is fitting for what is to be deployed, before there is a rollout of it.
 func (b *backend) fits(ctx context.Context, specs []steady.Spec) error {
+	if len(specs) == 0 {
+		return nil
+	}
 	all, err := b.store.Routes(ctx, "")
 	if err != nil {
 		return err
@@ -109,7 +121,16 @@ func (b *backend) fits(ctx context.Context, specs []steady.Spec) error {
 	for _, s := range specs {
 		routes = append(routes, steady.Route{Project: s.Project, Service: s.Service, Ports: s.Ports, Rules: s.Routes})
 	}
-	return fitting(all, routes)
+	refused := steady.AsError(fitting(all, routes))
+	if refused == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(all, func(r steady.Route) bool {
+		return r.Project == specs[0].Project && r.Service == refused.Service
+	}); i >= 0 {
+		refused.Serving = all[i].Release
+	}
+	return refused
 }
 
 // certificatesOf are the states of the certificates of the routes' hosts.

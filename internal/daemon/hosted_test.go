@@ -123,3 +123,18 @@ func TestRouter_RulesAreStoredAndServed(t *testing.T) {
 }
 
 func portText(port uint16) string { return strings.TrimPrefix(steady.Listener{Port: port}.Addr(), ":") }
+
+func TestHosted_AHostThatMovesGoesToTheNewerRelease(t *testing.T) {
+	rule := steady.Rule{Host: "a.test", Path: "/", Port: 80, HTTP: ":80"}
+	moving := []steady.Route{
+		{Project: "shop", Service: "a", Release: 4, Rules: []steady.Rule{rule}},
+		{Project: "shop", Service: "b", Release: 5, Rules: []steady.Rule{rule}},
+	}
+	for range 2 {
+		got := hosted(moving)
+		if len(got) != 1 || len(got[0].Rules) != 1 || got[0].Rules[0].Pool != "shop/b:80" {
+			t.Errorf("listeners %+v", got)
+		}
+		moving[0], moving[1] = moving[1], moving[0]
+	}
+}

@@ -238,7 +238,7 @@ func (c *Certificates) State() []CertificateState {
 		if leaf := c.leaf(s); leaf != nil {
 			st.Issuer, st.NotAfter = leaf.Issuer.String(), leaf.NotAfter
 		}
-		st.Err, st.Next = s.trouble()
+		st.Next, st.Err = s.trouble()
 		out = append(out, st)
 	}
 	return out

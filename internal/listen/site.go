@@ -22,11 +22,11 @@ type site struct {
 	next time.Time
 }
 
-// trouble is why the last attempt failed, and when the next one is due.
-func (s *site) trouble() (error, time.Time) {
+// trouble is when the next attempt is due, and why the last one failed.
+func (s *site) trouble() (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err, s.next
+	return s.next, s.err
 }
 
 // note remembers how an attempt ended, and says whether that is news.

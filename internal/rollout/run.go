@@ -154,10 +154,9 @@ func (r *run) portsFree(ctx context.Context) error {
 	for _, s := range r.plan.Steps {
 		for _, route := range s.Routes {
 			p, _ := r.plan.Of(route.Service)
-			if p.Strategy == steady.StrategyAdopt {
-				route.Ports = nil
+			if p.Strategy != steady.StrategyAdopt {
+				routes = append(routes, route)
 			}
-			routes = append(routes, route)
 		}
 	}
 	if len(routes) == 0 {

@@ -150,9 +150,7 @@ func (s *site) claimedTwice(t *testing.T) {
 	if err != nil || len(out) > 0 {
 		t.Errorf("left behind: %s %v", out, err)
 	}
-	if r := s.steady("-p", other, "down"); r.code != 0 {
-		t.Errorf("down: exit %d\n%s", r.code, r.err)
-	}
+	refused(t, s.steady("-p", other, "status"), 2, "no project "+other+" was ever deployed here")
 }
 
 func TestHosts_APortThatIsTakenIsNamedAndNothingIsLeft(t *testing.T) {
