@@ -118,10 +118,10 @@ func (c *Certificates) open(w Certificate) *site {
 	life, leave := context.WithCancel(c.life)
 	s.leave = leave
 	// From the disk it is there before the first client comes.
-	if _, err := s.magic.config.CacheManagedCertificate(life, w.Host); err == nil {
+	if fresh, _ := s.magic.load(life, c.cache, w.Host); fresh {
 		return s
 	}
-	c.work.Go(func() { s.obtain(life, c.log) })
+	c.work.Go(func() { s.obtain(life, c) })
 	return s
 }
 

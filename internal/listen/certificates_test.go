@@ -175,6 +175,35 @@ func TestCertificates_AreThereAgainAfterARestartWithoutTheServer(t *testing.T) {
 	}
 }
 
+func TestCertificates_OneThatRanOutWhileNobodyWasThereIsRenewedAtOnce(t *testing.T) {
+	s := newShop(t)
+	server := acme.Start(t, acme.Validated{HTTP: port(s.http), TLS: port(s.tls), Lifetime: 3 * time.Second})
+	wanted := []listen.Certificate{s.acme("api.example.ch", server)}
+	s.certs.Put(wanted)
+	until(t, "it is obtained", func() bool { return s.state("api.example.ch").Issuer != "" })
+	first := s.state("api.example.ch").NotAfter
+	until(t, "it has run out", func() bool { return time.Now().After(first) })
+	s.certs.Put(nil) // nobody asks for it any more
+	s.certs.Put(wanted)
+	until(t, "there is another", func() bool { return s.state("api.example.ch").NotAfter.After(first) })
+	if _, err := s.shown("api.example.ch", server.Issued); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCertificates_AnotherServersTakesThePlaceOfTheFormer(t *testing.T) {
+	s := newShop(t)
+	at := acme.Validated{HTTP: port(s.http), TLS: port(s.tls)}
+	one, two := acme.Start(t, at), acme.Start(t, at)
+	s.certs.Put([]listen.Certificate{s.acme("api.example.ch", one)})
+	until(t, "it is obtained", func() bool { return s.state("api.example.ch").Issuer != "" })
+	s.certs.Put([]listen.Certificate{s.acme("api.example.ch", two)})
+	if _, err := s.shown("api.example.ch", one.Issued); err != nil {
+		t.Errorf("the former one is gone before the other is there: %v", err)
+	}
+	until(t, "the other server's is shown", func() bool { _, err := s.shown("api.example.ch", two.Issued); return err == nil })
+}
+
 func TestCertificates_ARefusalIsToldAndTriedAgain(t *testing.T) {
 	s := newShop(t)
 	server := acme.Start(t, acme.Validated{HTTP: port(s.http), TLS: port(s.tls)}, "refused.example.ch")

@@ -86,15 +86,40 @@ type attempt struct {
 
 type attemptKey struct{}
 
-// obtain makes one attempt and brings the certificate into the cache.
-func (m *magic) obtain(ctx context.Context, host string) error {
+// load brings the certificate that is kept into the cache, in the place of any
+// other of the host. An error is that there is none; fresh says whether it need not
+// be renewed yet.
+func (m *magic) load(ctx context.Context, cache *certmagic.Cache, host string) (fresh bool, err error) {
+	cert, err := m.config.CacheManagedCertificate(ctx, host)
+	if err != nil {
+		return false, err
+	}
+	for _, other := range cache.AllMatchingCertificates(host) {
+		if other.Hash() != cert.Hash() {
+			cache.Remove([]string{other.Hash()})
+		}
+	}
+	return !cert.NeedsRenewal(m.config), nil
+}
+
+// obtain makes one attempt to have the certificate, or a newer one.
+func (m *magic) obtain(ctx context.Context, cache *certmagic.Cache, host string) error {
 	if m.broken != nil {
 		return m.broken
 	}
 	ctx, cancel := context.WithTimeout(ctx, obtainWithin)
 	defer cancel()
+	fresh, err := m.load(ctx, cache, host)
+	if fresh {
+		return nil
+	}
 	a := &attempt{end: cancel}
-	err := m.config.ObtainCertAsync(context.WithValue(ctx, attemptKey{}, a), host)
+	asking := context.WithValue(ctx, attemptKey{}, a)
+	if err == nil {
+		err = m.config.RenewCertAsync(asking, host, false)
+	} else {
+		err = m.config.ObtainCertAsync(asking, host)
+	}
 	switch {
 	case a.failed != nil:
 		return a.failed
@@ -103,7 +128,7 @@ func (m *magic) obtain(ctx context.Context, host string) error {
 	case err != nil:
 		return err
 	}
-	_, err = m.config.CacheManagedCertificate(ctx, host)
+	_, err = m.load(ctx, cache, host)
 	return err
 }
 

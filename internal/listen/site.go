@@ -56,9 +56,10 @@ var pauses = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 20 
 
 // obtain tries to have the certificate until it is there or life ends. Then
 // certmagic keeps it renewed.
-func (s *site) obtain(life context.Context, log *slog.Logger) {
+func (s *site) obtain(life context.Context, c *Certificates) {
+	log := c.log
 	for try := 0; ; try++ {
-		err := s.magic.obtain(life, s.Host)
+		err := s.magic.obtain(life, c.cache, s.Host)
 		if life.Err() != nil {
 			return
 		}

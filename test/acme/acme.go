@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
@@ -29,7 +30,10 @@ type Server struct {
 
 // Validated says at which ports of the hosts Pebble looks for challenges. One that
 // nobody listens on makes that kind of challenge fail.
-type Validated struct{ HTTP, TLS int }
+type Validated struct {
+	HTTP, TLS int
+	Lifetime  time.Duration // of what is issued; 0: Pebble's own
+}
 
 // Start runs the server until the test ends. Hosts in blocked are refused. At
 // CARoot it keeps what it is trusted by, in a directory of the test.
@@ -50,7 +54,7 @@ func Start(t testing.TB, at Validated, blocked ...string) *Server {
 			t.Fatal(err)
 		}
 	}
-	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default"}})
+	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: uint64(at.Lifetime.Seconds())}})
 	validator := va.New(quiet, at.HTTP, at.TLS, false, everywhere(t), store)
 	front := wfe.New(quiet, store, validator, authority, []string{"pebble.test"}, false, false, 1, 1)
 	srv := httptest.NewTLSServer(front.Handler())
