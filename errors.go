@@ -42,6 +42,8 @@ var (
 	ErrNotReady    = &Error{Code: "not-ready", Text: "replica did not become ready"}
 	ErrUnhealthy   = &Error{Code: "unhealthy", Text: "container is unhealthy"}
 	ErrPortTaken   = &Error{Code: "port-taken", Text: "port is taken"}
+	ErrRouteTaken  = &Error{Code: "route-taken", Text: "a host and path is claimed twice"}
+	ErrCertificate = &Error{Code: "certificate", Text: "a certificate cannot be used"}
 	ErrBusy        = &Error{Code: "busy", Text: "another rollout runs"}
 	ErrAborted     = &Error{Code: "aborted", Text: "rollout was aborted"}
 	ErrNoEngine    = &Error{Code: "no-engine", Text: "no Docker Engine answers"}

@@ -78,7 +78,8 @@ type ServicePlan struct {
 	From     int           `json:"from"`   // serving release, 0 for none
 	To       int           `json:"to"`     // target release, 0 for none
 	Replicas int           `json:"replicas"`
-	OnFail   string        `json:"on_fail"` // Rollback, Pause or Continue, once shifted
+	Rules    []Rule        `json:"rules,omitempty"` // what will come to it by host and path
+	OnFail   string        `json:"on_fail"`         // Rollback, Pause or Continue, once shifted
 	Gap      time.Duration `json:"gap,omitempty"`
 	// Reconnects are those who have streams open to the replicas that go, and
 	// StreamClock is how long these streams may go on; below 0: as long as they like.

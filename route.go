@@ -11,6 +11,7 @@ type Route struct {
 	Replicas []string `json:"replicas,omitempty"` // container names; empty: nobody (503)
 	Ports    []Port   `json:"ports,omitempty"`    // published ports; empty for workers
 	Sticky   *Sticky  `json:"sticky,omitempty"`   // nil: any replica will do
+	Rules    []Rule   `json:"rules,omitempty"`    // what comes by host and path
 	Held     bool     `json:"held,omitempty"`     // its names belong to a holder: calls from within the project come through it
 	// Redirect: a container that is not ours still publishes the ports. New
 	// connections to them are redirected to the proxy until it has gone.
@@ -20,9 +21,10 @@ type Route struct {
 
 // Table is all that the proxy serves: immutable, swapped whole.
 type Table struct {
-	Version   int64      `json:"version"` // grows with every table put in force
-	Listeners []Listener `json:"listeners"`
-	Pools     []Pool     `json:"pools"`
+	Version      int64         `json:"version"` // grows with every table put in force
+	Listeners    []Listener    `json:"listeners"`
+	Pools        []Pool        `json:"pools"`
+	Certificates []Certificate `json:"certificates,omitempty"` // of the hosts of TLS listeners
 
 	Maintenance []Maintenance `json:"maintenance,omitempty"` // those that pools name
 }
@@ -41,6 +43,10 @@ type Listener struct {
 	// from one network to another.
 	Holder   string            `json:"holder,omitempty"`
 	Arrivals map[string]string `json:"arrivals,omitempty"` // address → pool
+
+	// Rules choose the pool by host and path; Pool is empty then.
+	Rules []Match `json:"rules,omitempty"`
+	TLS   bool    `json:"tls,omitempty"` // it begins with TLS; HTTP/3 is answered at the same port
 }
 
 // HolderListener is the name under which a holder's listener is lent.

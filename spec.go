@@ -36,6 +36,7 @@ type Spec struct {
 	Restart       string        `json:"restart,omitempty"`        // restart policy: no, always, on-failure[:n], unless-stopped
 	StopGrace     time.Duration `json:"stop_grace"`               // between SIGTERM and SIGKILL
 	Ports         []Port        `json:"ports,omitempty"`
+	Routes        []Rule        `json:"routes,omitempty"`   // what comes by host and path
 	Internal      string        `json:"internal,omitempty"` // InternalOff: the service's names are on its replicas, not on a holder
 	State         []string      `json:"state,omitempty"`    // read-write named volumes, "volume", and binds, "/host/path"
 	DependsOn     []Dependency  `json:"depends_on,omitempty"`

@@ -7,6 +7,8 @@ type Status struct {
 	Project  string          `json:"project"`
 	Services []ServiceStatus `json:"services"`
 	Rollout  *Rollout        `json:"rollout,omitempty"` // the one that runs now
+
+	Certificates []CertificateStatus `json:"certificates,omitempty"` // of the hosts of its routes
 }
 
 // ServiceStatus is the state of one service.
@@ -18,6 +20,7 @@ type ServiceStatus struct {
 	Since    time.Time       `json:"since"`  // release created
 	Want     int             `json:"want"`   // replicas asked for
 	Ports    []Port          `json:"ports,omitempty"`
+	Rules    []Rule          `json:"rules,omitempty"` // what comes by host and path
 	Replicas []ReplicaStatus `json:"replicas"`
 	Traffic  Counts          `json:"traffic"` // all releases, since the proxy began
 

@@ -17,10 +17,10 @@ func httpStatus(e *steady.Error) int {
 	case steady.ErrNoService.Code, steady.ErrNoProject.Code, steady.ErrNoRelease.Code,
 		steady.ErrNoRollout.Code, steady.ErrNoReplica.Code, steady.ErrNoSite.Code:
 		return http.StatusNotFound
-	case steady.ErrBusy.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrSiteTaken.Code:
+	case steady.ErrBusy.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrSiteTaken.Code, steady.ErrRouteTaken.Code:
 		return http.StatusConflict
 	case steady.ErrNoImage.Code, steady.ErrBuild.Code, steady.ErrExited.Code,
-		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrNginx.Code:
+		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrNginx.Code, steady.ErrCertificate.Code:
 		return http.StatusUnprocessableEntity
 	case steady.ErrNoEngine.Code, steady.ErrNoProxy.Code, steady.ErrNoDaemon.Code:
 		return http.StatusServiceUnavailable

@@ -64,9 +64,13 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 			return err
 		}
 	}
-	return s.carry(ctx, f.detach, func(b api.Backend) (steady.Rollout, error) {
+	err = s.carry(ctx, f.detach, func(b api.Backend) (steady.Rollout, error) {
 		return b.Deploy(ctx, chosen.specs, o)
 	})
+	if err == nil && !f.detach {
+		s.warnOfCertificates(ctx, chosen.specs)
+	}
+	return err
 }
 
 // errDeclined is the answer no.

@@ -17,8 +17,9 @@ func (s *session) statusCommand() *cobra.Command {
 		Aliases: []string{"ps"},
 		Short:   "Show what serves: releases, replicas, ports and traffic",
 		Long: `Show what serves: a line per replica with its release, image, state, health,
-whether it takes traffic, the published ports, and what the proxy counted for the
-service since it began. Which services are under maintenance is said above it.`,
+whether it takes traffic, the published ports and routes, and what the proxy counted
+for the service since it began; then a line per certificate. Which services are under
+maintenance is said above it.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -49,7 +50,10 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 		s.say(fmt.Sprintf("%s has no service that runs", status.Project))
 		return nil
 	}
-	_, err := fmt.Fprint(s.out, statusTable(status, now))
+	if _, err := fmt.Fprint(s.out, statusTable(status, now)); err != nil || len(status.Certificates) == 0 {
+		return err
+	}
+	_, err := fmt.Fprint(s.out, "\n"+certificateTable(status.Certificates, now))
 	return err
 }
 
@@ -66,7 +70,7 @@ func maintainedNames(status steady.Status) []string {
 func statusTable(status steady.Status, now time.Time) string {
 	rows := [][]string{{"SERVICE", "RELEASE", "IMAGE", "REPLICA", "STATE", "HEALTH", "ROUTED", "PORTS", "REQUESTS", "LOST", "AGE"}}
 	for _, v := range status.Services {
-		traffic := []string{portsText(v.Ports), number(v.Traffic.Requests), number(v.Traffic.Lost)}
+		traffic := []string{reachText(v), number(v.Traffic.Requests), number(v.Traffic.Lost)}
 		if len(v.Replicas) == 0 {
 			row := []string{v.Service, releaseText(v.Release), orDash(v.Image), "-", "none", "-", "-"}
 			rows = append(rows, append(append(row, traffic...), age(now, v.Since)))

@@ -71,6 +71,9 @@ func Load(ctx context.Context, o Options) (Project, error) {
 		}
 		p.Specs = append(p.Specs, spec)
 	}
+	if err := clashing(model, p.Specs); err != nil {
+		return Project{}, err
+	}
 	p.Warnings = append(warn(), unused(model)...)
 	return p, nil
 }

@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -52,6 +53,9 @@ func lineOf(n *yaml.Node, steps []string) int {
 func child(n *yaml.Node, key string) (*yaml.Node, int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+	}
+	if i, err := strconv.Atoi(key); n.Kind == yaml.SequenceNode && err == nil && i < len(n.Content) {
+		return n.Content[i], n.Content[i].Line
 	}
 	if n.Kind != yaml.MappingNode {
 		return nil, 0

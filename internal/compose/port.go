@@ -76,13 +76,16 @@ func protocolOf(p steady.Port, app string, own settings) string {
 }
 
 // appProtocol maps Compose's app_protocol. What the proxy cannot take apart goes
-// through byte by byte: TLS, HTTP/2 without TLS, gRPC and all that is not HTTP.
+// through byte by byte: TLS and all that is not HTTP.
 func appProtocol(app string) string {
 	switch strings.ToLower(app) {
 	case "":
 		return ""
 	case "http", "http/1.1", "http1", "ws":
 		return steady.HTTP
+	}
+	if isH2C(app) {
+		return steady.H2C
 	}
 	return steady.TCP
 }

@@ -79,7 +79,7 @@ func (s section) find(name string) (Key, bool) {
 	}
 	name = strings.Join(parts, ".")
 	for _, k := range Keys() {
-		if k.Name == name && !(s.top && k.ServiceOnly) {
+		if k.Name == name && !(s.top && k.ServiceOnly) && !strings.Contains(name, "[]") {
 			return k, true
 		}
 	}
@@ -89,7 +89,7 @@ func (s section) find(name string) (Key, bool) {
 func (s section) known() []string {
 	var out []string
 	for _, k := range Keys() {
-		if !(s.top && k.ServiceOnly) {
+		if !(s.top && k.ServiceOnly) && !strings.Contains(k.Name, "[]") {
 			out = append(out, k.Name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -33,9 +34,16 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 	if err != nil {
 		return steady.Spec{}, err
 	}
-	probe, err := probeOf(s, ports, own)
+	rules, err := rulesOf(model, s, own)
 	if err != nil {
 		return steady.Spec{}, err
+	}
+	probe, err := probeOf(s, asked(ports, rules), own)
+	if err != nil {
+		return steady.Spec{}, err
+	}
+	if len(ports) == 0 && len(rules) > 0 { // the words are part of the release's digest: those of published ports stay
+		probe.Cause = strings.Replace(probe.Cause, "published port", "routed port", 1)
 	}
 	build, err := buildOf(model, s)
 	if err != nil {
@@ -66,6 +74,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Restart:       restartOf(body.HostConfig.RestartPolicy),
 		StopGrace:     graceOf(s),
 		Ports:         ports,
+		Routes:        rules,
 		Internal:      setting(own, "internal", ""),
 		State:         stateOf(model, s),
 		DependsOn:     dependenciesOf(s),

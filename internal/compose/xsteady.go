@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,18 +33,18 @@ type Key struct {
 // Keys is every setting of x-steady there is, in the order of the reference.
 func Keys() []Key {
 	orders := choice(steady.StartFirst, steady.StopFirst)
-	protocols := choice(steady.Auto, steady.HTTP, steady.TCP)
+	protocols := portProtocol
 	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeExposed, steady.ProbeRunning)
-	return []Key{
+	keys := []Key{
 		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
 			Doc: "How the service is replaced. Overrides deploy.update_config.order."},
 		{Name: "order", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
 			Doc: "Another word for strategy."},
 		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String(), parse: duration,
 			Doc: "The watch window after a shift, in which a failure shifts back. Overrides deploy.update_config.monitor."},
-		{Name: "protocol", Type: "auto | http | tcp", Default: steady.Auto, parse: protocols,
-			Doc: "What the published ports carry. Overrides app_protocol."},
-		{Name: "ports.{target}.protocol", Type: "auto | http | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
+		{Name: "protocol", Type: "auto | http | h2c | grpc | tcp", Default: steady.Auto, parse: protocols,
+			Doc: "What the published ports carry; h2c and grpc are HTTP/2 without TLS, request by request. Overrides app_protocol."},
+		{Name: "ports.{target}.protocol", Type: "auto | http | h2c | grpc | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
 			Doc: "What one published port carries, by its port in the container, which YAML wants in quotes."},
 		{Name: "internal", Type: "auto | on | off", Default: steady.Auto, parse: held,
 			Doc: "Whether calls to the service from within its networks come through steady, so that a rollout loses none of them. Off gives its names to the replicas, as plain Compose does, once they are ready. auto and on are the same."},
@@ -74,6 +75,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
+	return slices.Concat(keys, routeKeys(), tlsKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

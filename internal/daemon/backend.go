@@ -28,12 +28,18 @@ func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Opti
 	if err != nil {
 		return steady.Rollout{}, err
 	}
+	if err := b.fits(ctx, asked(specs, o)); err != nil {
+		return steady.Rollout{}, err
+	}
 	return b.rollouts.Accept(ctx, q)
 }
 
 func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Plan, error) {
 	q, err := deployRequest(specs, o)
 	if err != nil {
+		return steady.Plan{}, err
+	}
+	if err := b.fits(ctx, asked(specs, o)); err != nil {
 		return steady.Plan{}, err
 	}
 	return b.rollouts.Plan(ctx, q)

@@ -67,6 +67,10 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 			ls = append(ls, listener(route, p))
 		}
 	}
+	if err := fitting(all, routes); err != nil {
+		return err
+	}
+	ls = append(ls, hosted(routes)...)
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
 	return r.proxy.Free(ctx, slices.CompactFunc(ls, sameListener))
 }
@@ -198,7 +202,7 @@ func (r *router) look(ctx context.Context, route steady.Route) error {
 		r.known[name] = c
 		delete(r.away, name)
 	}
-	if there == 0 && (len(route.Ports) > 0 || route.Held) {
+	if there == 0 && (len(route.Ports)+len(route.Rules) > 0 || route.Held) {
 		return missing
 	}
 	return nil
@@ -231,7 +235,7 @@ func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
 			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && x.Sticky.Same(y.Sticky)
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky)
 		})
 	})
 }
@@ -331,7 +335,17 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 			pools[l.Pool] = true
 			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
 		}
+		for _, rule := range route.Rules {
+			name := steady.PoolName(route.Project, route.Service, rule.Port)
+			if pools[name] {
+				continue
+			}
+			pools[name] = true
+			t.Pools = append(t.Pools, steady.Pool{Name: name, Upstreams: r.upstreams(route, rule.Port), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
+		}
 	}
+	t.Listeners = append(t.Listeners, hosted(routes)...)
+	t.Certificates = certificates(routes)
 	return t, spares
 }
 

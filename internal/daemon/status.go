@@ -34,7 +34,7 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		return steady.Status{}, err
 	}
-	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project)}
+	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project), Certificates: b.certificatesOf(ctx, routes)}
 	for _, service := range servicesOf(seen, serving) {
 		s := serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service])
 		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports) > 0 {
@@ -63,7 +63,7 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 	var routed []string
 	for _, route := range routes {
 		if route.Service == service {
-			routed, s.Ports, s.Want = route.Replicas, route.Ports, len(route.Replicas)
+			routed, s.Ports, s.Rules, s.Want = route.Replicas, route.Ports, route.Rules, len(route.Replicas)
 		}
 	}
 	for _, c := range seen.Of(service) {

@@ -77,7 +77,7 @@ func (m *move) held() bool {
 }
 
 // routed says whether traffic of the service comes through the proxy at all.
-func (m *move) routed() bool { return len(m.spec().Ports) > 0 || m.held() }
+func (m *move) routed() bool { return len(m.spec().Ports)+len(m.spec().Routes) > 0 || m.held() }
 
 // enters says whether old replicas that run have the service's names themselves.
 // The holder then comes in between: the names must not be its own before it can

@@ -14,7 +14,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	spec := t.Release.Spec
 	serving := b.in.Serving[spec.Service]
 	m := &move{target: t.Release, ServicePlan: steady.ServicePlan{
-		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, OnFail: spec.Update.FailureAction,
+		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, Rules: spec.Routes, OnFail: spec.Update.FailureAction,
 	}}
 	if err := supported(spec); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	m.fresh = names(m.target)
 	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
 	now, routed := b.route(spec.Service)
-	m.moved = routed && !slices.Equal(now.Ports, spec.Ports)
+	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)
 	m.Notice = notice(m)
 	b.foretell(m)
@@ -106,7 +106,7 @@ func (b *builder) strategy(m *move) {
 		m.Strategy, m.Cause = steady.StrategyStopFirst, alone(spec)
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
 		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
-	case len(spec.Ports) == 0:
+	case len(spec.Ports) == 0 && len(spec.Routes) == 0:
 		m.Strategy, m.Cause = steady.StrategyOverlap, "no published port: old and new overlap, the old one ends in its own time"
 	default:
 		m.Strategy, m.Cause = steady.StrategyStartNew, "stateless: the new one stands beside the old one until it is ready"
@@ -163,7 +163,7 @@ func supported(s steady.Spec) error {
 
 // notice says what a visitor will notice of the move.
 func notice(m *move) string {
-	if m.Replicas == 0 && len(m.spec().Ports) > 0 {
+	if m.Replicas == 0 && len(m.spec().Ports)+len(m.spec().Routes) > 0 {
 		return "nobody answers: no replica is asked for"
 	}
 	switch m.Strategy {

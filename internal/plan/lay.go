@@ -187,7 +187,7 @@ func (b *builder) watch(m *move, stage int, shift string) {
 // come may be called by nobody any more while the old one still answers.
 func (b *builder) visited(m *move) bool {
 	now, _ := b.route(m.Service)
-	return len(now.Ports) > 0 || now.Held || m.routed()
+	return len(now.Ports)+len(now.Rules) > 0 || now.Held || m.routed()
 }
 
 // retire drains and stops old replicas; it gives the stops.
@@ -210,11 +210,11 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 }
 
 func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {
-	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Held: m.held(),
-		Redirect: m.Strategy == steady.StrategyAdopt, Sticky: m.spec().Sticky}
+	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Rules: m.spec().Routes,
+		Held: m.held(), Redirect: m.Strategy == steady.StrategyAdopt, Sticky: m.spec().Sticky}
 	if release == m.From && release != m.To {
 		if now, ok := b.route(m.Service); ok {
-			r.Ports, r.Held, r.Sticky = now.Ports, now.Held, now.Sticky
+			r.Ports, r.Rules, r.Held, r.Sticky = now.Ports, now.Rules, now.Held, now.Sticky
 		}
 	}
 	return r

@@ -46,7 +46,7 @@ func (b *builder) clashing() error {
 		return slices.ContainsFunc(b.moves, func(m *move) bool { return m.Service == r.Service })
 	})
 	for _, m := range b.moves {
-		routes = append(routes, steady.Route{Service: m.Service, Ports: m.spec().Ports})
+		routes = append(routes, steady.Route{Project: b.in.Project, Service: m.Service, Ports: m.spec().Ports, Rules: m.spec().Routes})
 	}
 	for i, r := range routes {
 		for _, other := range routes[:i] {
@@ -57,6 +57,9 @@ func (b *builder) clashing() error {
 				}
 			}
 		}
+	}
+	if taken := steady.Clash(routes); taken != nil {
+		return taken
 	}
 	return nil
 }

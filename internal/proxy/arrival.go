@@ -14,12 +14,18 @@ type behind struct {
 	pool     *pool
 	arrivals map[netip.Addr]*template // not nil for a holder's listener
 	nobody   *counter                 // of what came to an address that has been left
+	rules    *rules                   // not nil where the pool is chosen by host and path
+	tls      bool
 }
 
 // behind makes what a table says of a listener's. The pools are there already.
 // p.mu is held.
 func (p *Proxy) behind(l steady.Listener) *behind {
 	b := &behind{protocol: l.Protocol}
+	if len(l.Rules) > 0 {
+		b.rules, b.tls = p.rules(l.Rules), l.TLS
+		return b
+	}
 	if l.Holder == "" {
 		b.pool = p.pools[l.Pool].(*pool)
 		b.nobody = b.pool.nobody

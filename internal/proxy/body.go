@@ -121,7 +121,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 // comes by HTTP/2 without a length may be a conversation, in which a client may
 // be silent as long as it likes.
 func (b *clientBody) hurry() {
-	if b.left < 0 && b.x.in.ProtoMajor == 2 {
+	if b.left < 0 && b.x.in.ProtoMajor >= 2 {
 		return
 	}
 	until := time.Now().Add(b.x.proxy.limits.BodyIdle)

@@ -91,6 +91,13 @@ func (c *Client) Traffic(ctx context.Context) (steady.Traffic, error) {
 	return t, err
 }
 
+// Certificates tells what became of the certificates of the table in force.
+func (c *Client) Certificates(ctx context.Context) ([]steady.CertificateStatus, error) {
+	var s []steady.CertificateStatus
+	err := c.call(ctx, http.MethodGet, "/v1/certificates", nil, &s)
+	return s, err
+}
+
 // Status tells what the proxy does right now: bound ports, what is in flight.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -45,6 +45,9 @@ func (p *Proxy) control(life context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.status(), nil)
 	})
+	mux.HandleFunc("GET /v1/certificates", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, p.certificateStates(), nil)
+	})
 	mux.HandleFunc("PUT /v1/table", func(w http.ResponseWriter, r *http.Request) {
 		var t steady.Table
 		if err := read(w, r, &t); err != nil {

@@ -22,7 +22,9 @@ const backlogTime = 20 * time.Millisecond
 type door struct {
 	ln     *socket // guarded by Proxy.mu
 	behind atomic.Pointer[behind]
-	gone   atomic.Bool // no table lists it any more: its connections are lame ducks
+	quic   atomic.Pointer[listen.QUIC] // HTTP/3 at the same address; nil for none
+	mute   bool                        // it could not be had; guarded by Proxy.mu
+	gone   atomic.Bool                 // no table lists it any more: its connections are lame ducks
 }
 
 // connKey finds a request's connection in its context.
@@ -80,6 +82,7 @@ type clientConn struct {
 	*net.TCPConn
 	door  *door
 	meant netip.AddrPort // where to, at a holder's listener
+	first first
 	seats *seats
 	conns *conns
 	once  sync.Once
@@ -183,7 +186,7 @@ func (h *handed) Close() error {
 func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }
 
 // hand gives a connection to net/http.
-func (h *handed) hand(c *clientConn) {
+func (h *handed) hand(c net.Conn) {
 	select {
 	case h.ch <- c:
 	case <-h.done:

@@ -8,6 +8,8 @@ import (
 	"net/http/httputil"
 	"sync/atomic"
 	"time"
+
+	"gesalpai.ch/steady"
 )
 
 // Causes for which the proxy itself ends what is in flight.
@@ -34,6 +36,7 @@ type exchange struct {
 	answer answer
 	rproxy httputil.ReverseProxy
 
+	http2    bool // to the upstream
 	tries    int
 	hurried  time.Time // when the write deadline was set
 	status   int       // of the answer's head; 0 while none was written
@@ -52,7 +55,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer p.work.Done()
 	c := in.Context().Value(connKey{}).(*clientConn)
 	b := c.door.behind.Load()
-	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, pool: b.take(c.meant), in: in}
+	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, in: in}
+	switch {
+	case b.rules != nil:
+		if !x.choose(b.rules) {
+			return
+		}
+	default:
+		x.pool, x.http2 = b.take(c.meant), in.ProtoMajor == 2 || b.protocol == steady.H2C
+	}
 	if x.pool == nil {
 		x.refuseUncalled(b.nobody)
 		return
@@ -185,7 +196,7 @@ func (x *exchange) refuse(status int) {
 		h.Set("Retry-After", retryAfter)
 	}
 	if status != http.StatusBadGateway {
-		h.Set("Connection", "close")
+		x.last()
 	}
 	x.WriteHeader(status)
 	io.WriteString(x, http.StatusText(status)+"\n")
@@ -205,20 +216,30 @@ func (x *exchange) WriteHeader(status int) {
 		}
 		x.stick(h)
 		if x.door.gone.Load() || x.proxy.lame.Load() {
-			h.Set("Connection", "close")
+			x.last()
+		} else if q := x.door.quic.Load(); q != nil && h["Alt-Svc"] == nil {
+			h.Set("Alt-Svc", q.AltSvc())
 		}
 	}
 	x.hurry()
 	x.ResponseWriter.WriteHeader(status)
 }
 
+// last says that the connection ends with this answer. HTTP/3 has no such header:
+// its GOAWAY is sent by listen.QUIC.
+func (x *exchange) last() {
+	if x.in.ProtoMajor < 3 {
+		x.Header().Set("Connection", "close")
+	}
+}
+
 // hurry gives the client WriteIdle from now to take what is written next. Each
 // answer sets it anew, so one of a former answer does no harm.
 //
-// HTTP/2 streams get none: one that has passed resets a stream that waits for the
+// HTTP/2 and HTTP/3 streams get none: one that has passed resets a stream that waits for the
 // app. The connection has its own, Server.HTTP2.
 func (x *exchange) hurry() {
-	if x.in.ProtoMajor == 2 {
+	if x.in.ProtoMajor >= 2 {
 		return
 	}
 	now := time.Now()

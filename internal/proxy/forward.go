@@ -37,10 +37,14 @@ func rewrite(pr *httputil.ProxyRequest) {
 // forwarded keeps what a front before us said and adds what we see.
 func forwarded(in, out *http.Request) {
 	ip := host(in.RemoteAddr)
+	h := out.Header
+	if in.TLS != nil { // nobody is before us who could have known better
+		h["X-Forwarded-For"], h["X-Forwarded-Host"], h["X-Forwarded-Proto"] = []string{ip}, []string{in.Host}, []string{"https"}
+		return
+	}
 	if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
 		ip = strings.Join(before, ", ") + ", " + ip
 	}
-	h := out.Header
 	h["X-Forwarded-For"] = []string{ip}
 	keep(h, in.Header, "X-Forwarded-Host", in.Host)
 	keep(h, in.Header, "X-Forwarded-Proto", "http")
@@ -112,7 +116,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.Response, error) {
-	if x.in.ProtoMajor == 2 {
+	if x.http2 {
 		return u.http2.RoundTrip(out)
 	}
 	if x.plain(out) {

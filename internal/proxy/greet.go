@@ -60,6 +60,14 @@ func (p *Proxy) greet(ctx context.Context, c *clientConn) {
 // and the client is still waiting.
 func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 	b := c.door.behind.Load()
+	switch {
+	case b.tls:
+		p.secure(c)
+		return false
+	case b.rules != nil:
+		p.welcome(c)
+		return false
+	}
 	pool := b.take(c.meant)
 	if pool == nil {
 		c.turnAway()
@@ -96,6 +104,10 @@ func (p *pool) relays(kind int) bool {
 func (p *Proxy) tell(ctx context.Context, c *clientConn, pool *pool, protocol string) (int, error) {
 	if protocol == steady.TCP {
 		return speaksOther, nil
+	}
+	if protocol == steady.H2C {
+		_, err := c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
+		return speaksHTTP, err
 	}
 	patience, auto := p.limits.IdleTimeout, protocol == steady.Auto
 	learnt := pool.learnt.Load()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -14,7 +15,11 @@ type Options struct {
 	Socket    string       // path of the control socket; made 0600, its directory 0700
 	TableFile string       // where the table in force is kept, and served from at start
 	Log       *slog.Logger // nil: nothing is logged
-	Limits    Limits
+
+	// Certificates is the directory where certificates from ACME servers are kept,
+	// made 0700; empty: beside TableFile.
+	Certificates string
+	Limits       Limits
 
 	// Inherited are listeners that a former proxy listened on, kept open by whoever
 	// starts this one: used by name instead of being opened anew, so that what came
@@ -56,6 +61,12 @@ const (
 	DefaultIdleTimeout       = 120 * time.Second
 	DefaultGrace             = 10 * time.Second
 )
+
+func (o Options) filled() Options {
+	fill(&o.Certificates, filepath.Join(filepath.Dir(o.TableFile), "certificates"))
+	fill(&o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
 
 func (l Limits) filled() Limits {
 	fill(&l.ReadHeaderTimeout, DefaultReadHeaderTimeout)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // duckTime is how long idle client connections may still say something when
@@ -29,6 +31,8 @@ type Proxy struct {
 	http    *handed
 	seats   *seats
 	conns   conns
+	certs   *listen.Certificates
+	tls     *tls.Config    // for connections over TCP
 	lame    atomic.Bool    // every answer is its connection's last
 	work    sync.WaitGroup // accept loops, greetings, relays, exchanges
 
@@ -55,9 +59,7 @@ func New(o Options) (*Proxy, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o = o.filled()
 	l := o.Limits.filled()
 	return &Proxy{
 		opts: o, limits: l, log: o.Log,
@@ -77,6 +79,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	defer control.close()
 	defer relaxCollector()()
+	p.certs = listen.OpenCertificates(p.opts.Certificates, p.log)
+	defer p.certs.Close()
+	p.tls = p.certs.Config("h2", "http/1.1")
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	srv := p.server(life)
@@ -120,6 +125,7 @@ func relaxCollector() (restore func()) {
 func (p *Proxy) server(life context.Context) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           p,
@@ -131,7 +137,7 @@ func (p *Proxy) server(life context.Context) *http.Server {
 		ErrorLog:          quiet,
 		BaseContext:       func(net.Listener) context.Context { return life },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, c.(*clientConn))
+			return context.WithValue(ctx, connKey{}, clientOf(c))
 		},
 	}
 }
@@ -148,6 +154,7 @@ func (p *Proxy) until(ctx, life context.Context, failed <-chan error) error {
 			return errors.Join(errors.New("control socket ended"), err)
 		case <-tick.C:
 			p.rebind(life)
+			p.quickenAll(life)
 		}
 	}
 }
@@ -159,6 +166,7 @@ func (p *Proxy) finish() {
 	p.mu.Lock()
 	for _, d := range p.doors {
 		d.close()
+		p.hushDoor(d)
 	}
 	p.mu.Unlock()
 	grace := p.limits.Grace

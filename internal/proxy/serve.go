@@ -51,6 +51,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 	defer p.mu.Unlock()
 	p.shift(t.Pools)
 	p.maintain(t)
+	p.certs.Put(certificates(t)) // before any listener shows them
 	keep := make(map[key]bool, len(t.Listeners))
 	for i, k := range keys(t.Listeners) {
 		keep[k] = true
@@ -67,6 +68,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 			continue
 		}
 		d.behind.Store(p.behind(l))
+		p.quicken(life, d, l)
 		if p.doors[k] == nil {
 			p.open(life, k, d)
 		} else if lent != nil && lent != d.ln {
@@ -104,6 +106,7 @@ func (p *Proxy) move(life context.Context, d *door, to *socket) {
 // shut closes a door that no table lists any more.
 func (p *Proxy) shut(k key, d *door) {
 	d.leave()
+	p.hushDoor(d)
 	delete(p.doors, k)
 	if name := steady.HolderListener(k.holder); p.lent[name] == d.ln {
 		delete(p.lent, name)
@@ -192,6 +195,7 @@ func (b *binding) makeRoom(k key, ks []key) {
 		if at.port == k.port && !slices.Contains(ks, at) {
 			delete(p.doors, at)
 			d.gone.Store(true)
+			p.hushDoor(d)
 			d.ln.left.Store(true)
 			b.moved = append(b.moved, d)
 			d.ln.end()
@@ -291,7 +295,7 @@ func (p *Proxy) elsewhere(l steady.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, d := range p.doors {
-		if k.holder == "" && k.port == l.Port && d.behind.Load().pool.name != l.Pool {
+		if k.holder == "" && k.port == l.Port && !d.behind.Load().serves(l) {
 			return true
 		}
 	}

@@ -35,7 +35,7 @@ func check(t steady.Table) error {
 	addrs := map[string]bool{}
 	for _, l := range t.Listeners {
 		switch l.Protocol {
-		case steady.Auto, steady.HTTP, steady.TCP:
+		case steady.Auto, steady.HTTP, steady.H2C, steady.TCP:
 		default:
 			return badTable("listener %s: no protocol %q", listenerName(l), l.Protocol)
 		}
@@ -43,6 +43,9 @@ func check(t steady.Table) error {
 			return badTable("listener %s is there twice", name)
 		}
 		addrs[listenerName(l)] = true
+		if l.TLS && len(l.Rules) == 0 {
+			return badTable("listener %s: TLS, and no rule", listenerName(l))
+		}
 		if l.Holder != "" {
 			if err := checkHolder(l, pools); err != nil {
 				return err
@@ -53,6 +56,12 @@ func check(t steady.Table) error {
 			if _, err := netip.ParseAddr(l.Host); err != nil {
 				return badTable("listener %s: the host is no address", l.Addr())
 			}
+		}
+		if len(l.Rules) > 0 {
+			if err := checkRules(l, pools); err != nil {
+				return err
+			}
+			continue
 		}
 		if !pools[l.Pool] || inner(l.Pool) {
 			return badTable("listener %s: no pool %q", l.Addr(), l.Pool)

@@ -37,7 +37,7 @@ type upstream struct {
 
 	lines     lines           // for requests whole in hand
 	transport *http.Transport // for uploads and upgrades
-	http2     *http.Transport // for requests that came by HTTP/2
+	http2     *http.Transport // for those that it is to have by HTTP/2 without TLS
 
 	signing sync.Once
 	signed  string // see sign

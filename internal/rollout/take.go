@@ -134,7 +134,7 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 			parts = append(parts, t.Service+" withdrawn")
 		case len(t.Replicas) == 0:
 			parts = append(parts, t.Service+" withdrawn from release "+strconv.Itoa(t.Release))
-		case len(t.Ports) == 0:
+		case len(t.Ports)+len(t.Rules) == 0:
 			parts = append(parts, fmt.Sprintf("%s to release %d", t.Service, t.Release))
 		default:
 			parts = append(parts, fmt.Sprintf("%s to release %d, %s", t.Service, t.Release, upstreams(len(t.Replicas))))
@@ -149,7 +149,7 @@ func (r *run) stillRun(ctx context.Context, routes []steady.Route) error {
 	for _, t := range routes {
 		for _, name := range t.Replicas {
 			c, err := r.engine.Runtime.Replica(ctx, name)
-			if err != nil || c.Rollout != r.ID || c.Running() || len(t.Ports) == 0 {
+			if err != nil || c.Rollout != r.ID || c.Running() || len(t.Ports)+len(t.Rules) == 0 {
 				continue
 			}
 			tail, _ := r.engine.Runtime.Tail(ctx, name, 10)

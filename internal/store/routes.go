@@ -39,17 +39,21 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, held, redirect, sticky) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, held = excluded.held,
-			redirect = excluded.redirect, sticky = excluded.sticky`,
-		r.Project, r.Service, r.Release, replicas, ports, r.Held, r.Redirect, sticky)
+	rules, err := encode(r.Rules)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, rules, held, redirect, sticky) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, rules = excluded.rules,
+			held = excluded.held, redirect = excluded.redirect, sticky = excluded.sticky`,
+		r.Project, r.Service, r.Release, replicas, ports, rules, r.Held, r.Redirect, sticky)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, held, redirect, sticky FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, rules, held, redirect, sticky FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -66,13 +70,14 @@ func (s *Store) NextTable(ctx context.Context) (int64, error) {
 
 func scanRoute(from row) (steady.Route, error) {
 	var (
-		r               steady.Route
-		replicas, ports string
-		sticky          sql.NullString
+		r                      steady.Route
+		replicas, ports, rules string
+		sticky                 sql.NullString
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &r.Held, &r.Redirect, &sticky); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &rules, &r.Held, &r.Redirect, &sticky); err != nil {
 		return r, err
 	}
-	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports), decode(sticky, &r.Sticky))
+	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports),
+		json.Unmarshal([]byte(rules), &r.Rules), decode(sticky, &r.Sticky))
 	return r, err
 }

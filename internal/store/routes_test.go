@@ -16,7 +16,8 @@ func TestRoutes_NameTheServingRelease(t *testing.T) {
 	accepted(t, s, "shop", "api", "worker")
 	accepted(t, s, "shop", "api")
 	ports := []steady.Port{{Published: 8000, Target: 8000, Transport: "tcp", Protocol: steady.Auto}}
-	api := steady.Route{Project: "shop", Service: "api", Release: 2, Replicas: []string{"shop-api-2-1"}, Ports: ports}
+	api := steady.Route{Project: "shop", Service: "api", Release: 2, Replicas: []string{"shop-api-2-1"}, Ports: ports,
+		Rules: []steady.Rule{{Host: "a.test", Path: "/v1", Port: 8000, HTTP: ":80", HTTPS: ":443", TLS: steady.TLS{CA: steady.DefaultCA}}}}
 	worker := steady.Route{Project: "shop", Service: "worker", Release: 1, Replicas: []string{"shop-worker-1-1"}}
 	blog := steady.Route{Project: "blog", Service: "api", Release: 9}
 	try(t, s.PutRoutes(ctx, []steady.Route{api, worker, blog}))

@@ -96,6 +96,7 @@ CREATE TABLE maintenance (
 	PRIMARY KEY (project, service)
 ) STRICT, WITHOUT ROWID;
 `,
+	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

@@ -17,8 +17,9 @@ const inlineWrite = 32 << 10
 
 // conn is one connection and what was read of it but not yet used.
 type conn struct {
-	nc *net.TCPConn
-	br *bufio.Reader
+	nc  net.Conn     // tcp, or TLS on it
+	tcp *net.TCPConn // what can be peeked at
+	br  *bufio.Reader
 }
 
 func dial(t target) (*conn, *fault) {
@@ -30,7 +31,14 @@ func dial(t target) (*conn, *fault) {
 	if err != nil {
 		return nil, &fault{Connect, err}
 	}
-	return &conn{nc: nc.(*net.TCPConn), br: bufio.NewReaderSize(nc, 8<<10)}, nil
+	c := &conn{nc: nc, tcp: nc.(*net.TCPConn)}
+	if t.tls != nil {
+		if c.nc, err = shakeHands(c.tcp, t); err != nil {
+			return nil, &fault{Connect, err}
+		}
+	}
+	c.br = bufio.NewReaderSize(c.nc, 8<<10)
+	return c, nil
 }
 
 // idle is what can be seen of a connection on which no answer is awaited.
@@ -48,14 +56,14 @@ func (c *conn) look() idle {
 	if c.br.Buffered() > 0 {
 		return stray
 	}
-	raw, err := c.nc.SyscallConn()
+	raw, err := c.tcp.SyscallConn()
 	if err != nil {
 		return ended
 	}
 	state := ended
 	err = raw.Control(func(fd uintptr) { state = peek(int(fd)) })
-	if err != nil {
-		return ended
+	if err != nil || state == stray && c.nc != net.Conn(c.tcp) {
+		return ended // of TLS, what has come unasked is the word that it ends
 	}
 	return state
 }

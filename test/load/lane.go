@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 )
@@ -57,6 +58,7 @@ func (x *exchange) wants(r response) *fault {
 // belongs to whoever took it from its load.
 type lane struct {
 	c    *conn
+	h2   *http.ClientConn // instead of c
 	t    *tally
 	out  []byte
 	body []byte
@@ -65,6 +67,9 @@ type lane struct {
 // call makes one exchange and never a second one. sent is when its writing
 // began, zero when it did not.
 func (l *lane) call(t target, x *exchange) (resp response, sent time.Time, lost *fault) {
+	if t.http2 != nil {
+		return l.callHTTP2(t, x)
+	}
 	if lost := l.connect(t); lost != nil {
 		return resp, sent, lost
 	}
@@ -101,6 +106,10 @@ func (l *lane) connect(t target) *fault {
 }
 
 func (l *lane) hangUp() {
+	if l.h2 != nil {
+		_ = l.h2.Close()
+		l.h2 = nil
+	}
 	if l.c != nil {
 		_ = l.c.nc.Close()
 		l.c = nil

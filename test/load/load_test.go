@@ -252,7 +252,7 @@ func TestRun_EndsWithItsContextAndAwaitsWhatIsInFlight(t *testing.T) {
 }
 
 func TestRun_SaysThatNothingCouldBeFired(t *testing.T) {
-	for _, o := range []load.Options{{}, {URL: "https://127.0.0.1"}, {URL: "http://127.0.0.1", Rate: -1}} {
+	for _, o := range []load.Options{{}, {URL: "ftp://127.0.0.1"}, {URL: "http://127.0.0.1", Rate: -1}} {
 		if r := load.Run(t.Context(), o); r.Err == nil || r.Clean() || o.Validate() == nil {
 			t.Errorf("%+v: err %v, clean %t", o, r.Err, r.Clean())
 		}

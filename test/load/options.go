@@ -1,9 +1,11 @@
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -13,6 +15,8 @@ import (
 // default; only URL has none.
 type Options struct {
 	URL      string        // "http://127.0.0.1:8000"; a path in it is put before every path
+	TLS      *tls.Config   // of an https URL; nil: what the system trusts, for the host of Host
+	HTTP2    bool          // over an https URL: a connection a lane, and no streams
 	Host     string        // Host header; the URL's host and port
 	Rate     float64       // requests per second, all loads and WebSocket messages together; 300
 	Duration time.Duration // of sending; 1 minute, by Start 1 hour. What is then in flight may end, within Timeout
@@ -89,6 +93,8 @@ type target struct {
 	host    string // Host header
 	prefix  string // before every path
 	timeout time.Duration
+	tls     *tls.Config     // nil: without
+	http2   *http.Transport // nil: HTTP/1.1
 }
 
 func (o Options) target() (target, error) {
@@ -97,17 +103,22 @@ func (o Options) target() (target, error) {
 		return target{}, fmt.Errorf("read the url of the load: %w", err)
 	}
 	switch {
-	case u.Scheme != "http" || u.Hostname() == "":
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return target{}, fmt.Errorf("read the url of the load: %q is not http://host[:port]", o.URL)
+	case u.Scheme == "http" && o.HTTP2:
+		return target{}, fmt.Errorf("read the url of the load: HTTP/2 without TLS to %q", o.URL)
 	case o.Rate < 0 || o.Duration < 0 || o.Timeout < 0 || o.Conns < 0 || o.InFlight < 0 || o.SlowMax < 0:
 		return target{}, errors.New("read the options of the load: a rate, a duration or a number is negative")
 	case o.Mix.KeepAlive < 0 || o.Mix.Fresh < 0 || o.Mix.Post < 0 || o.Mix.Slow < 0 || o.Mix.Messages < 0:
 		return target{}, errors.New("read the options of the load: a share of the mix is negative")
 	}
 	port := u.Port()
-	orElse(&port, "80")
+	orElse(&port, map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	t := target{addr: net.JoinHostPort(u.Hostname(), port), host: o.Host, prefix: u.Path, timeout: o.Timeout}
 	orElse(&t.host, u.Host)
+	if u.Scheme == "https" {
+		t.secure(o)
+	}
 	if t.prefix == "/" {
 		t.prefix = ""
 	}

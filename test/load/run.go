@@ -133,6 +133,9 @@ func (p *plan) unary() {
 }
 
 func (p *plan) streams() {
+	if p.o.HTTP2 {
+		return
+	}
 	if n := p.o.WebSockets; n > 0 {
 		every := time.Second
 		if rate := p.rate(p.o.Mix.Messages); rate > 0 {
