@@ -15,6 +15,7 @@ type Options struct {
 	TableFile string       // where the table in force is kept, and served from at start
 	Log       *slog.Logger // nil: nothing is logged
 	Limits    Limits
+	Access    AccessLog
 
 	// Inherited are listeners that a former proxy listened on, kept open by whoever
 	// starts this one: used by name instead of being opened anew, so that what came
@@ -92,5 +93,5 @@ func (o Options) validate() error {
 	if o.TableFile == "" {
 		return errors.New("proxy: no table file given")
 	}
-	return nil
+	return o.Access.validate()
 }

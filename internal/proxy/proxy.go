@@ -25,6 +25,9 @@ type Proxy struct {
 	limits  Limits
 	log     *slog.Logger
 	counts  counters
+	access  *accessLog // nil: none is kept
+	drained drainedAll
+	started time.Time
 	buffers buffers
 	http    *handed
 	seats   *seats
@@ -58,7 +61,12 @@ func New(o Options) (*Proxy, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	l := o.Limits.filled()
+	var access *accessLog
+	if o.Access.on() {
+		access = newAccessLog(o.Access, o.Log)
+	}
 	return &Proxy{
+		access: access, started: time.Now(),
 		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
 		pools: map[string]group{}, doors: map[key]*door{}, lent: map[string]*socket{}, missing: map[key]error{},
@@ -78,6 +86,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer relaxCollector()()
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
+	if p.access != nil {
+		go p.access.run()
+		defer p.access.end()
+	}
 	srv := p.server(life)
 	p.work.Go(func() { _ = srv.Serve(p.http) })
 	p.resume(life)
@@ -147,6 +159,7 @@ func (p *Proxy) until(ctx, life context.Context, failed <-chan error) error {
 			return errors.Join(errors.New("control socket ended"), err)
 		case <-tick.C:
 			p.rebind(life)
+			p.counts.sample(time.Now())
 		}
 	}
 }
