@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,30 +75,31 @@ func TestCreate_LimitsHealthcheckAndRestartReachTheContainerAsTheFileHasThem(t *
 	}
 }
 
-func TestMeter_ReadsWhatRunsAndWaitsOnlyOnce(t *testing.T) {
+func TestMeter_TellsAtOnceWhatRunsUses(t *testing.T) {
 	b := newBench(t)
+	m := docker.NewMeter(b.Engine)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	defer func() { cancel(); <-done }()
 	one, two := b.started(t, b.release(t, "api", 1)), b.started(t, b.release(t, "api", 2))
 	if err := b.Stop(t.Context(), two.Name); err != nil {
 		t.Fatal(err)
 	}
-	m := docker.NewMeter(b.Engine)
-	ids := []string{one.ID, two.ID, strings.Repeat("0", 64)}
-	var took [2]time.Duration
-	for i := range took {
-		begin := time.Now()
-		got, err := m.Read(t.Context(), ids)
-		took[i] = time.Since(begin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, ok := got[one.ID]
-		if !ok || len(got) != 1 || u.Memory <= 0 || u.Memory > 1<<30 || u.CPUSeconds <= 0 || u.CPU < 0 {
-			t.Fatalf("%+v", got)
-		}
-		waitUntil(t, func() bool { return time.Since(begin) > 2*docker.ShortestLook })
+	stopped, err := b.Replica(t.Context(), two.Name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if took[0] < docker.ShortestLook || took[1] >= took[0] {
-		t.Errorf("took %s, then %s: only the first has to wait", took[0], took[1])
+	ask := []steady.Replica{one, stopped}
+	waitUntil(t, func() bool { return len(m.Read(t.Context(), ask)) == 1 })
+	begin := time.Now()
+	got := m.Read(t.Context(), ask)
+	if took := time.Since(begin); took > 100*time.Millisecond {
+		t.Errorf("took %s though it has been looked at", took)
+	}
+	u, ok := got[one.ID]
+	if !ok || len(got) != 1 || u.Memory <= 0 || u.Memory > 1<<30 || u.CPUSeconds <= 0 || u.CPU <= 0 || u.CPU > 4 {
+		t.Errorf("%+v", got)
 	}
 }
 

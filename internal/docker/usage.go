@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -13,21 +12,29 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// How old a first look may be for a second one to tell from it how busy a
-// container is: shorter says nothing, longer is not now.
+// How often the meter looks. An Engine before 23 answers at its own next tick, up
+// to a second later, so nobody who asks waits for it.
 const (
-	shortestLook = 200 * time.Millisecond
-	longestLook  = 15 * time.Second
+	lookSeldom = 10 * time.Second
+	lookOften  = time.Second     // while somebody watches
+	watchedFor = 5 * time.Second // since somebody asked
+	// newWait is how long who asks waits for a container that has not been looked at.
+	newWait = 500 * time.Millisecond
+	// staleAfter is how old a look may be to be told: the Engine may be away.
+	staleAfter = 3 * lookSeldom
+	lookers    = 64
 )
 
-// Meter reads what containers use. It remembers the last look at each, so that
-// whoever asks again soon need not wait for a second one. Its methods may be
-// called from several goroutines.
+// Meter looks at what the replicas on an Engine use, now and then, so that it can
+// be told at once. Its methods may be called from several goroutines.
 type Meter struct {
 	engine *Engine
+	wake   chan struct{}
 
-	mu   sync.Mutex
-	seen map[string]look // by container ID
+	mu    sync.Mutex
+	seen  map[string]pair // by container ID
+	asked time.Time
+	round chan struct{} // closed and made anew after each round
 }
 
 // look is one container's use at one moment.
@@ -37,101 +44,165 @@ type look struct {
 	memory int64
 }
 
-// NewMeter makes a meter of an Engine's containers.
-func NewMeter(e *Engine) *Meter { return &Meter{engine: e, seen: map[string]look{}} }
+// pair is the last two looks; the first may be none.
+type pair struct{ before, last look }
 
-// Read tells the use of the containers with these IDs; of one that is gone or does
-// not run nothing. It takes 200 ms where a container has not been looked at in the
-// last 15 s.
-func (m *Meter) Read(ctx context.Context, ids []string) (map[string]steady.Usage, error) {
-	first, fresh := m.before(ids)
-	if len(fresh) > 0 {
-		looks, err := m.engine.looks(ctx, fresh)
-		if err != nil {
-			return nil, err
+// NewMeter makes a meter, which looks while it runs.
+func NewMeter(e *Engine) *Meter {
+	return &Meter{engine: e, wake: make(chan struct{}, 1), seen: map[string]pair{}, round: make(chan struct{})}
+}
+
+// Run looks until ctx ends.
+func (m *Meter) Run(ctx context.Context) error {
+	for {
+		begin := time.Now()
+		m.look(ctx)
+		next := time.NewTimer(m.every() - time.Since(begin))
+		select {
+		case <-ctx.Done():
+		case <-next.C:
+		case <-m.wake:
 		}
-		for id, l := range looks {
-			first[id] = l
-		}
-		if len(looks) > 0 && !pause(ctx, shortestLook) {
-			return nil, context.Cause(ctx)
+		next.Stop()
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
-	now, err := m.engine.looks(ctx, ids)
+}
+
+func (m *Meter) every() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.asked) < watchedFor {
+		return lookOften
+	}
+	return lookSeldom
+}
+
+// look looks at every replica that runs. An Engine that is away is nobody's matter
+// here: what it would say is missing then.
+func (m *Meter) look(ctx context.Context) {
+	ids, err := m.engine.running(ctx)
 	if err != nil {
-		return nil, err
+		return
 	}
-	m.keep(now)
-	out := make(map[string]steady.Usage, len(now))
-	for id, l := range now {
-		out[id] = l.since(first[id])
-	}
-	return out, nil
-}
-
-// before gives the looks that are old enough and not too old, and who has none.
-func (m *Meter) before(ids []string) (first map[string]look, fresh []string) {
+	looks := m.engine.looks(ctx, ids)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first = map[string]look{}
-	for _, id := range ids {
-		l, ok := m.seen[id]
-		if age := time.Since(l.at); ok && age >= shortestLook && age <= longestLook {
-			first[id] = l
-			continue
-		}
-		fresh = append(fresh, id)
+	now := make(map[string]pair, len(looks))
+	for id, l := range looks {
+		now[id] = pair{m.seen[id].last, l}
 	}
-	return first, fresh
+	m.seen = now
+	close(m.round)
+	m.round = make(chan struct{})
 }
 
-// keep remembers these looks and forgets those too old to be of use.
-func (m *Meter) keep(now map[string]look) {
+// Read tells the use of the replicas that run, by container ID; nothing of one of
+// which nothing is known. Only a replica that nobody has looked at yet makes it
+// wait, half a second at most.
+func (m *Meter) Read(ctx context.Context, replicas []steady.Replica) map[string]steady.Usage {
+	out, round := m.read(replicas)
+	if round == nil {
+		return out
+	}
+	late := time.NewTimer(newWait)
+	defer late.Stop()
+	for range 2 { // the round under way may have begun before
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-round:
+		case <-late.C:
+			return out
+		case <-ctx.Done():
+			return out
+		}
+		if out, round = m.read(replicas); round == nil {
+			return out
+		}
+	}
+	return out
+}
+
+// read gives what is known, and where a replica that runs is not known, what is
+// closed after the next round.
+func (m *Meter) read(replicas []steady.Replica) (out map[string]steady.Usage, round <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, l := range m.seen {
-		if time.Since(l.at) > longestLook {
-			delete(m.seen, id)
+	m.asked = time.Now()
+	out = map[string]steady.Usage{}
+	for _, r := range replicas {
+		p, ok := m.seen[r.ID]
+		switch {
+		case !r.Running():
+		case !ok:
+			round = m.round
+		case time.Since(p.last.at) < staleAfter:
+			out[r.ID] = p.usage(r.Started)
 		}
 	}
-	for id, l := range now {
-		m.seen[id] = l
-	}
+	return out, round
 }
 
-func (l look) since(before look) steady.Usage {
-	u := steady.Usage{CPUSeconds: l.cpu.Seconds(), Memory: l.memory}
-	if d := l.at.Sub(before.at); !before.at.IsZero() && d > 0 {
-		u.CPU = max(0, float64(l.cpu-before.cpu)/float64(d))
+// usage is what was used between the two looks, or since the start where there is
+// only one.
+func (p pair) usage(started time.Time) steady.Usage {
+	u := steady.Usage{CPUSeconds: p.last.cpu.Seconds(), Memory: p.last.memory}
+	from := p.before
+	if from.at.Before(started) { // there is none, or it was of another run
+		from = look{at: started}
+	}
+	if d := p.last.at.Sub(from.at); d > 0 {
+		u.CPU = max(0, float64(p.last.cpu-from.cpu)/float64(d))
 	}
 	return u
 }
 
-// looks looks at containers side by side.
-func (e *Engine) looks(ctx context.Context, ids []string) (map[string]look, error) {
-	found := make([]look, len(ids))
-	errs := make([]error, len(ids))
-	sideBySide(len(ids), func(i int) { found[i], errs[i] = e.look(ctx, ids[i]) })
-	out := make(map[string]look, len(ids))
-	for i, err := range errs {
-		switch {
-		case errors.Is(err, steady.ErrNoReplica):
-		case err != nil:
-			return nil, err
-		case !found[i].at.IsZero():
-			out[ids[i]] = found[i]
+// running lists the replicas that run, of every project, by container ID.
+func (e *Engine) running(ctx context.Context) ([]string, error) {
+	got, err := e.api.ContainerList(ctx, client.ContainerListOptions{Filters: client.Filters{}.Add("label", steady.LabelRelease)})
+	if err != nil {
+		return nil, e.fail("list containers", err)
+	}
+	var out []string
+	for _, c := range got.Items {
+		if !aside(c.Labels) {
+			out = append(out, c.ID)
 		}
 	}
 	return out, nil
 }
 
-// look asks for one sample, which the Engine reads from the cgroup at once. The
-// zero look is one that does not run.
+// looks looks at containers, many at once: they may all wait for one tick. One
+// that cannot be looked at is left out.
+func (e *Engine) looks(ctx context.Context, ids []string) map[string]look {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	out := make(map[string]look, len(ids))
+	slots := make(chan struct{}, lookers)
+	for _, id := range ids {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			l, err := e.look(ctx, id)
+			if err != nil || l.at.IsZero() {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[id] = l
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// look asks for one sample. The zero look is one that does not run.
 func (e *Engine) look(ctx context.Context, id string) (look, error) {
 	got, err := e.api.ContainerStats(ctx, id, client.ContainerStatsOptions{})
-	if gone(err) {
-		return look{}, noReplica(id)
-	}
 	if err != nil {
 		return look{}, e.fail("ask for the use of container "+id, err)
 	}
@@ -168,15 +239,4 @@ func limits(r container.Resources) steady.Limits {
 		l.CPUs = float64(r.CPUQuota) / float64(period)
 	}
 	return l
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -9,20 +9,21 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// ShortestLook is for the tests outside the package.
-const ShortestLook = shortestLook
-
-func TestLook_SinceIsCoresInBetween(t *testing.T) {
+func TestPair_UsageIsCoresInBetweenOrSinceTheStart(t *testing.T) {
 	at := time.Unix(1000, 0)
-	before, now := look{at: at, cpu: time.Second}, look{at: at.Add(2 * time.Second), cpu: 4 * time.Second, memory: 7}
-	if u := now.since(before); u != (steady.Usage{CPU: 1.5, CPUSeconds: 4, Memory: 7}) {
-		t.Errorf("%+v", u)
-	}
-	if u := now.since(look{}); u.CPU != 0 { // seen for the first time just now
-		t.Errorf("%+v", u)
-	}
-	if u := (look{at: at.Add(time.Second), cpu: 0}).since(before); u.CPU != 0 { // it was started again
-		t.Errorf("%+v", u)
+	before, last := look{at: at, cpu: time.Second}, look{at: at.Add(2 * time.Second), cpu: 4 * time.Second, memory: 7}
+	for name, c := range map[string]struct {
+		of      pair
+		started time.Time
+		want    float64
+	}{
+		"two looks":                    {pair{before, last}, at.Add(-time.Minute), 1.5},
+		"one look":                     {pair{look{}, last}, at.Add(-6 * time.Second), 0.5},
+		"it was started again between": {pair{before, last}, at.Add(time.Second), 4},
+	} {
+		if u := c.of.usage(c.started); u != (steady.Usage{CPU: c.want, CPUSeconds: 4, Memory: 7}) {
+			t.Errorf("%s: %+v", name, u)
+		}
 	}
 }
 
