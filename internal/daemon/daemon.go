@@ -98,7 +98,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.start("proxy watch", front.Run)
 	stops.start("reconciler", rec.Run)
 	stops.start("rollouts", ro.Run)
-	b := &backend{store: st, engine: eng, router: rt, rollouts: ro, proxy: front, version: o.Version}
+	meter := docker.NewMeter(eng)
+	stops.start("meter", meter.Run)
+	b := &backend{store: st, engine: eng, router: rt, rollouts: ro, proxy: front, meter: meter, version: o.Version}
 	srv := &http.Server{Handler: api.Handler(b, o.Log), ReadHeaderTimeout: 10 * time.Second}
 	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, ln) })
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)
