@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/api":                {"."},
 	"internal/web":                {"."},
 	"internal/nginx":              {"."},
+	"internal/metrics":            {"."},
 	"internal/listen":             {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
@@ -65,6 +66,7 @@ var onlyIn = map[string][]string{
 	"github.com/docker/docker":         {}, // superseded by moby/moby
 	"modernc.org/sqlite":               {"internal/store"},
 	"github.com/spf13/cobra":           {"internal/cli"},
+	"github.com/prometheus":            {"internal/metrics"},
 }
 
 // file is one Go file that is built into the binary.

@@ -127,24 +127,41 @@ func (m *Meter) Read(ctx context.Context, replicas []steady.Replica) map[string]
 	return out
 }
 
+// Known is Read without waiting.
+func (m *Meter) Known(replicas []steady.Replica) map[string]steady.Usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out, _ := m.known(replicas)
+	return out
+}
+
 // read gives what is known, and where a replica that runs is not known, what is
 // closed after the next round.
 func (m *Meter) read(replicas []steady.Replica) (out map[string]steady.Usage, round <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = time.Now()
+	out, missing := m.known(replicas)
+	if missing {
+		round = m.round
+	}
+	return out, round
+}
+
+// known gives what is known, and whether a replica that runs is not. m.mu is held.
+func (m *Meter) known(replicas []steady.Replica) (out map[string]steady.Usage, missing bool) {
 	out = map[string]steady.Usage{}
 	for _, r := range replicas {
 		p, ok := m.seen[r.ID]
 		switch {
 		case !r.Running():
 		case !ok:
-			round = m.round
+			missing = true
 		case time.Since(p.last.at) < staleAfter:
 			out[r.ID] = p.usage(r.Started)
 		}
 	}
-	return out, round
+	return out, missing
 }
 
 // usage is what was used between the two looks, or since the start where there is
