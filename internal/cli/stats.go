@@ -114,15 +114,15 @@ func picture(table string, unknown []string, columns, rows int) string {
 }
 
 func statsTable(status steady.Status) string {
-	rows := [][]string{{"SERVICE", "RELEASE", "REPLICA", "CPU", "MEMORY", "IN FLIGHT", "STREAMS", "REQ/S", "ERRORS", "P50", "P99"}}
+	rows := [][]string{{"REPLICA", "REQ/S", "ERRORS", "P50", "P99", "IN FLIGHT", "STREAMS", "CPU", "MEMORY"}}
 	for _, v := range status.Services {
 		pace := paceCells(v, v.Lately)
 		for _, r := range v.Replicas {
 			if !r.Running() {
 				continue
 			}
-			row := []string{v.Service, releaseText(r.Release), short(status.Project, r.Name), cpuText(r), memoryText(r), number(int64(r.Open.Requests)), number(int64(r.Open.Streams))}
-			rows = append(rows, append(row, pace...))
+			row := append([]string{short(status.Project, r.Name)}, pace...)
+			rows = append(rows, append(row, number(int64(r.Open.Requests)), number(int64(r.Open.Streams)), cpuText(r), memoryText(r)))
 			pace = make([]string, len(pace)) // counted by service, not by replica
 		}
 	}

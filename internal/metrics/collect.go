@@ -19,7 +19,7 @@ const askFor = 8 * time.Second
 // buckets are the histogram's upper bounds. Each is one of steady.LatencyBounds,
 // so none of them is a guess.
 var buckets = []time.Duration{
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
 	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second,
 	10 * time.Second, 30 * time.Second, 60 * time.Second, 120 * time.Second,
 }
@@ -143,7 +143,7 @@ func (g gathering) service(v Service) {
 }
 
 func isReady(r steady.ReplicaStatus) bool {
-	return r.Routed && r.Running() && (r.Health == "" || r.Health == steady.HealthHealthy)
+	return r.Routed && r.Running() && r.Health != steady.HealthUnhealthy
 }
 
 func (g gathering) replica(r steady.ReplicaStatus, labels []string) {
