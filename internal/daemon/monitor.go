@@ -43,7 +43,7 @@ func listenMonitor(o Options) (net.Listener, error) {
 	ln, err := net.Listen("tcp", o.Metrics)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, steady.ErrPortTaken.With("the address of the metrics is taken: "+o.Metrics, "steady daemon --metrics with another address")
+		return nil, steady.ErrUsage.With("the address of the metrics is taken: "+o.Metrics, "give another one to --metrics")
 	case err != nil:
 		return nil, steady.ErrUsage.With(fmt.Sprintf("the address of the metrics cannot be used: %v", err), "steady daemon --metrics 127.0.0.1:9180")
 	}
