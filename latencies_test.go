@@ -21,6 +21,11 @@ func TestLatencies_BoundsAreRoundAndWithinSixPercentOfTheMiddle(t *testing.T) {
 			t.Errorf("%s is no bound", round)
 		}
 	}
+	for i := range b {
+		if steady.LatencyBucket(b[i]) != i || steady.LatencyBucket(b[i]+1) != i+1 {
+			t.Errorf("%s is in bucket %d, what is longer in %d", b[i], steady.LatencyBucket(b[i]), steady.LatencyBucket(b[i]+1))
+		}
+	}
 	for i := 1; i < len(b); i++ {
 		middle := float64(b[i]+b[i-1]) / 2
 		if off := float64(b[i])/middle - 1; off > 0.061 {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,6 +93,18 @@ func there(t *testing.T, path string) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%s is not there", path)
+		}
+	}
+}
+
+func TestAccessLog_WhatWaitsAtTheEndIsWritten(t *testing.T) {
+	for range 50 { // the end and the lines may be heard of in either order
+		var got bytes.Buffer
+		l := running(t, AccessLog{Writer: &got})
+		l.put([]byte("last\n"))
+		l.end()
+		if got.String() != "last\n" {
+			t.Fatalf("%q", got.String())
 		}
 	}
 }

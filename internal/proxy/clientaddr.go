@@ -19,7 +19,7 @@ func addresses(in *http.Request) (client, peer netip.Addr) {
 	}
 	peer = at.Addr().Unmap()
 	client = peer
-	for values := in.Header["X-Forwarded-For"]; len(values) > 0 && front(client); values = values[:len(values)-1] {
+	for values := in.Header["X-Forwarded-For"]; len(values) > 0; values = values[:len(values)-1] {
 		rest, more := values[len(values)-1], true
 		for more && front(client) {
 			entry := rest

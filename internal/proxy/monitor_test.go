@@ -161,6 +161,9 @@ func TestAccessLog_TellsEachRequestOnceWithItsOutcome(t *testing.T) {
 	if len(made) != 32 {
 		t.Errorf("the app was told id %q", made)
 	}
+	if c := r.counts(0); c.Requests != 2 || c.Left != 1 || c.Lost != 1 {
+		t.Errorf("what found no upstream, or came to no claim: %+v", c)
+	}
 	byPath := map[string]accessLine{}
 	for _, l := range r.lines(path) {
 		byPath[l.Path] = l
