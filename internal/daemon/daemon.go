@@ -81,9 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if watched != nil {
-		stops.push("metrics socket", func(context.Context) error { return closed(watched.Close()) })
-	}
+	stops.push("metrics socket", func(context.Context) error { return watched.close() })
 	st, err := store.Open(filepath.Join(o.StateDir, "steady.db"))
 	if err != nil {
 		return err
@@ -118,9 +116,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.start("rollouts", ro.Run)
 	stops.start("meter", b.meter.Run)
 	b.router, b.rollouts = rt, ro
-	if watched != nil {
-		stops.start("metrics", func(ctx context.Context) error { return serve(ctx, b.monitor(numbers), watched) })
-	}
+	stops.start("metrics", func(ctx context.Context) error { return watched.serve(ctx, b.monitor(numbers)) })
 	srv := &http.Server{Handler: api.Handler(b, o.Log), ReadHeaderTimeout: 10 * time.Second}
 	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, ln) })
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)

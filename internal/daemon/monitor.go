@@ -35,22 +35,41 @@ func (j journal) Update(ctx context.Context, r steady.Rollout) error {
 	return j.Store.Update(ctx, r)
 }
 
-// listenMonitor opens the address of the metrics, nil where there is none.
-func listenMonitor(o Options) (net.Listener, error) {
+// monitorAddr is the address of the metrics; a zero one is none.
+type monitorAddr struct{ net.Listener }
+
+func (w monitorAddr) close() error {
+	if w.Listener == nil {
+		return nil
+	}
+	return closed(w.Close())
+}
+
+// serve serves until ctx ends.
+func (w monitorAddr) serve(ctx context.Context, srv *http.Server) error {
+	if w.Listener == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return serve(ctx, srv, w.Listener)
+}
+
+// listenMonitor opens the address of the metrics, where there shall be one.
+func listenMonitor(o Options) (monitorAddr, error) {
 	if o.Metrics == "" {
-		return nil, nil
+		return monitorAddr{}, nil
 	}
 	ln, err := net.Listen("tcp", o.Metrics)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, steady.ErrUsage.With("the address of the metrics is taken: "+o.Metrics, "give another one to --metrics")
+		return monitorAddr{}, steady.ErrUsage.With("the address of the metrics is taken: "+o.Metrics, "give another one to --metrics")
 	case err != nil:
-		return nil, steady.ErrUsage.With(fmt.Sprintf("the address of the metrics cannot be used: %v", err), "steady daemon --metrics 127.0.0.1:9180")
+		return monitorAddr{}, steady.ErrUsage.With(fmt.Sprintf("the address of the metrics cannot be used: %v", err), "steady daemon --metrics 127.0.0.1:9180")
 	}
 	if at, ok := ln.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
 		o.Log.Warn("metrics are readable by whoever reaches their address", "addr", ln.Addr().String())
 	}
-	return ln, nil
+	return monitorAddr{ln}, nil
 }
 
 // monitor serves metrics and health.

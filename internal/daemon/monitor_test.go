@@ -138,7 +138,7 @@ func TestMonitor_AnAddressThatCannotBeHadIsToldBeforeAnythingStarts(t *testing.T
 	if _, err := listenMonitor(Options{Metrics: "nonsense", Log: log}); !errors.Is(err, steady.ErrUsage) {
 		t.Errorf("nonsense: %v", err)
 	}
-	if ln, err := listenMonitor(Options{}); ln != nil || err != nil {
+	if ln, err := listenMonitor(Options{}); ln.Listener != nil || err != nil || ln.close() != nil {
 		t.Errorf("none asked for: %v, %v", ln, err)
 	}
 	open, err := listenMonitor(Options{Metrics: ":0", Log: log})
