@@ -78,7 +78,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		x.refuseUncalled(x.pool.nobody)
 		return
 	}
-	x.claimedAfter = time.Since(x.began)
+	x.stamp(&x.claimedAfter)
 	aborted := true
 	defer func() { x.finish(aborted) }()
 	x.rproxy = httputil.ReverseProxy{
@@ -87,6 +87,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	x.rproxy.ServeHTTP(x, x.in)
 	aborted = false
+}
+
+// stamp notes how long it took until now, where somebody will want to know.
+func (x *exchange) stamp(after *time.Duration) {
+	if x.proxy.access != nil {
+		*after = time.Since(x.began)
+	}
 }
 
 // refuseUncalled refuses a request for which there is no upstream.
@@ -228,7 +235,8 @@ func (x *exchange) WriteHeader(status int) {
 		return // net/http says it when the body is read, which the upstream's 100 sets off
 	}
 	if status >= http.StatusOK {
-		x.status, x.firstAfter = status, time.Since(x.began)
+		x.status = status
+		x.stamp(&x.firstAfter)
 		h := x.Header()
 		if _, ok := h["Content-Type"]; !ok {
 			h["Content-Type"] = nil // keeps net/http from guessing one

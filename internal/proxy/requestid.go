@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
 )
@@ -13,13 +12,14 @@ func requestID(in *http.Request) string {
 	if ids := in.Header["X-Request-Id"]; len(ids) > 0 && ids[0] != "" {
 		return ids[0]
 	}
-	var b [16]byte
+	var b [32]byte
 	for i, n := range [2]uint64{rand.Uint64(), rand.Uint64()} {
-		for j := range 8 {
-			b[8*i+j] = byte(n >> (8 * j))
+		for j := range 16 {
+			b[16*i+j] = hexDigits[n&15]
+			n >>= 4
 		}
 	}
-	id := hex.EncodeToString(b[:])
+	id := string(b[:])
 	in.Header["X-Request-Id"] = []string{id}
 	return id
 }

@@ -57,7 +57,7 @@ func (x *exchange) tunnel() {
 		x.gaveUp = true
 		return
 	}
-	x.firstAfter = time.Since(x.began)
+	x.stamp(&x.firstAfter)
 	x.answer.tunnel.Store(t)
 	x.pool.stream(&x.flight)
 	if x.isCut.Load() { // between the claim and the tunnel
