@@ -57,7 +57,7 @@ type accessEntry struct {
 func (x *exchange) entry(query bool) accessEntry {
 	client, peer := addresses(x.in)
 	e := accessEntry{
-		time: x.began, id: x.id, client: client.String(), peer: peer.String(), host: x.in.Host,
+		time: x.began, id: x.id[0], client: client.String(), peer: peer.String(), host: x.in.Host,
 		method: x.in.Method, path: pathOf(x.in, query), proto: x.in.Proto,
 		status: x.status, bytes: x.sent, claim: x.claimedAfter, first: x.firstAfter, total: time.Since(x.began),
 		retried: max(x.tries-1, 0), stream: x.kind == stream, outcome: x.outcome,

@@ -45,7 +45,7 @@ type exchange struct {
 	gaveUp   bool  // because of the client
 	isCut    atomic.Bool
 
-	id           string    // X-Request-Id
+	id           [1]string // X-Request-Id, as a header has it
 	began        time.Time // when its head had been read
 	claimedAfter time.Duration
 	firstAfter   time.Duration // until the answer's head
@@ -59,7 +59,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer p.work.Done()
 	c := in.Context().Value(connKey{}).(*clientConn)
 	b := c.door.behind.Load()
-	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, pool: b.take(c.meant), in: in, began: time.Now(), id: requestID(in)}
+	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, pool: b.take(c.meant), in: in, began: time.Now()}
+	x.id[0] = requestID(in)
 	defer x.over()
 	if x.pool == nil {
 		x.refuseUncalled(b.nobody)

@@ -6,7 +6,7 @@ import (
 )
 
 // requestID is the X-Request-Id by which the app's log and ours mean the same
-// request: the client's own, or one that is made here and passed to the app. 128
+// request: the client's own, or one that is made here, to be passed to the app. 128
 // random bits, so that no two proxies make the same.
 func requestID(in *http.Request) string {
 	if ids := in.Header["X-Request-Id"]; len(ids) > 0 && ids[0] != "" {
@@ -19,7 +19,5 @@ func requestID(in *http.Request) string {
 			n >>= 4
 		}
 	}
-	id := string(b[:])
-	in.Header["X-Request-Id"] = []string{id}
-	return id
+	return string(b[:])
 }

@@ -175,6 +175,7 @@ func TestMonitor_StatusMetricsAndAccessLogCountWhatTheLoadSentAcrossRollouts(t *
 		m.rotate(2*release + 1)
 	}
 	m.busy()
+	guidesLogs(t, m.host)
 	r := l.Stop()
 	t.Logf("%s", r)
 	m.eventually("nothing is in flight", func() bool { return m.told().Open == steady.Open{} })
