@@ -119,7 +119,7 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 			return steady.Replica{}, fmt.Errorf("network %s is not there", net.Name)
 		}
 	}
-	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
+	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated, Restart: r.Spec.Restart}
 	p.replicas[name], p.projects[name] = c, r.Project
 	return c, nil
 }

@@ -27,7 +27,7 @@ type monitored struct {
 	metrics string // address
 }
 
-const secret = "hmo-s3cr3t"
+const secret = "s3cr3t-value"
 
 func monitoredHost(t *testing.T, project string) monitored {
 	t.Helper()
@@ -164,7 +164,7 @@ func sum(m map[string]int) int {
 }
 
 func TestMonitor_StatusMetricsAndAccessLogCountWhatTheLoadSentAcrossRollouts(t *testing.T) {
-	m := monitoredHost(t, "hmo-e2e-monitor")
+	m := monitoredHost(t, "e2e-monitor")
 	m.deploy(1, "all")
 	l := load.Start(load.Options{URL: m.api(), Rate: rate, Duration: 10 * time.Minute})
 	m.eventually("the load is seen", func() bool { return m.told().Lately.PerSecond > rate/3 })
@@ -312,7 +312,7 @@ func (m monitored) survives() {
 }
 
 func TestMonitor_WrongAddressesAndFilesAreRefusedInOneSentence(t *testing.T) {
-	h := swiftHost(t, "hmo-e2e-monitor-wrong")
+	h := swiftHost(t, "e2e-monitor-wrong")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
