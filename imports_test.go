@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/api":                {"."},
 	"internal/web":                {"."},
 	"internal/nginx":              {"."},
+	"internal/metrics":            {"."},
 	"internal/listen":             {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
@@ -71,6 +72,7 @@ var onlyIn = map[string][]string{
 	"github.com/quic-go/quic-go":       {"internal/listen"},
 	"go.uber.org/zap":                  {"internal/listen"}, // certmagic wants one of its loggers
 	"github.com/letsencrypt/pebble":    {},                  // tests only
+	"github.com/prometheus":            {"internal/metrics"},
 }
 
 // file is one Go file that is built into the binary.

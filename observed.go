@@ -51,7 +51,9 @@ type Replica struct {
 	Addresses map[string]string `json:"addresses,omitempty"` // network name → IP
 	Published []Port            `json:"published,omitempty"` // host ports the container itself publishes (Compose-made ones)
 	Exposed   []uint16          `json:"exposed,omitempty"`   // TCP ports that it or its image declares, published or not, ascending
-	HostNet   bool              `json:"host_net,omitempty"`  // network_mode: host; its address is the host's
+	Limits    Limits            `json:"limits,omitzero"`
+	Restart   string            `json:"restart,omitempty"`  // its policy while it serves
+	HostNet   bool              `json:"host_net,omitempty"` // network_mode: host; its address is the host's
 }
 
 // Running says whether the replica's process runs now.

@@ -7,6 +7,7 @@ type Status struct {
 	Project  string          `json:"project"`
 	Services []ServiceStatus `json:"services"`
 	Rollout  *Rollout        `json:"rollout,omitempty"` // the one that runs now
+	Unknown  []string        `json:"unknown,omitempty"` // what could not be asked, and why: its figures are 0
 
 	Certificates []CertificateStatus `json:"certificates,omitempty"` // of the hosts of its routes
 }
@@ -23,6 +24,10 @@ type ServiceStatus struct {
 	Rules    []Rule          `json:"rules,omitempty"` // what comes by host and path
 	Replicas []ReplicaStatus `json:"replicas"`
 	Traffic  Counts          `json:"traffic"` // all releases, since the proxy began
+	Open     Open            `json:"open"`    // all releases, now
+	Minute   Pace            `json:"minute"`  // all releases, in the last minute
+	Lately   Pace            `json:"lately"`  // all releases, in the last 5 to 10 s
+	Restart  string          `json:"restart"` // restart policy: no, always, on-failure[:n], unless-stopped
 
 	Maintenance *Maintenance `json:"maintenance,omitempty"` // as Shown; nil: the service is open
 }
@@ -30,5 +35,7 @@ type ServiceStatus struct {
 // ReplicaStatus is one container of a service and whether it takes traffic.
 type ReplicaStatus struct {
 	Replica
-	Routed bool `json:"routed"`
+	Routed bool   `json:"routed"`
+	Open   Open   `json:"open"`            // in flight now
+	Usage  *Usage `json:"usage,omitempty"` // nil: it does not run, or the Engine did not say
 }

@@ -6,6 +6,7 @@ import (
 
 func (s *session) daemonCommand() *cobra.Command {
 	var f serviceFlags
+	var metrics string
 	c := &cobra.Command{
 		Use:   "daemon",
 		Short: "Run the daemon, which carries out rollouts",
@@ -13,15 +14,17 @@ func (s *session) daemonCommand() *cobra.Command {
 the other commands on a unix socket. It starts a proxy where none answers, and
 leaves it serving when it stops. An unfinished rollout is taken up again.
 DOCKER_HOST names another Engine; --socket or STEADY_SOCKET moves its own socket,
-which is steady.sock in --run-dir otherwise.`,
+which is steady.sock in --run-dir otherwise. The access log is the proxy's to write:
+a proxy that runs already keeps the one it was started with.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.absolute(); err != nil {
 				return err
 			}
-			return stopped(c.Context(), s.runDaemon(c.Context(), f, c.Flags().Changed("socket")))
+			return stopped(c.Context(), s.runDaemon(c.Context(), f, metrics, c.Flags().Changed("socket")))
 		},
 	}
 	f.add(c.Flags())
+	c.Flags().StringVar(&metrics, "metrics", "", "`address` for /metrics (Prometheus), /healthz and /readyz, such as 127.0.0.1:9180; none unless given")
 	return c
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"gesalpai.ch/steady/internal/daemon"
 	"gesalpai.ch/steady/internal/proxy"
 )
 
-func (s *session) runDaemon(ctx context.Context, f serviceFlags, socketGiven bool) error {
+func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string, socketGiven bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program for the proxy: %w", err)
@@ -25,6 +27,9 @@ func (s *session) runDaemon(ctx context.Context, f serviceFlags, socketGiven boo
 		CrashAt:      s.getenv("STEADY_CRASH_AT"),
 		Log:          f.logger(s.err),
 		Stderr:       s.err,
+		Stdout:       s.out,
+		AccessLog:    f.access.wish(),
+		Metrics:      metrics,
 	})
 }
 
@@ -36,9 +41,30 @@ func (s *session) runProxy(ctx context.Context, f serviceFlags) error {
 	p, err := proxy.New(proxy.Options{
 		Inherited: inherited,
 		Socket:    daemon.ProxySocket(f.runDir), TableFile: daemon.TableFile(f.stateDir), Log: f.logger(s.err),
+		Access: f.access.options(s.out),
 	})
 	if err != nil {
 		return err
 	}
+	defer reopening(p)()
 	return p.Run(ctx)
+}
+
+// reopening opens the access log anew at SIGHUP or SIGUSR1, as what rotates logs
+// sends them, until it is stopped.
+func reopening(p *proxy.Proxy) (stop func()) {
+	rotated := make(chan os.Signal, 1)
+	signal.Notify(rotated, syscall.SIGHUP, syscall.SIGUSR1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range rotated {
+			p.Reopen()
+		}
+	}()
+	return func() {
+		signal.Stop(rotated)
+		close(rotated)
+		<-done
+	}
 }

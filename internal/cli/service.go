@@ -22,6 +22,7 @@ const (
 type serviceFlags struct {
 	stateDir, runDir string
 	format, level    choice
+	access           accessFlags
 }
 
 func (f *serviceFlags) add(fs *pflag.FlagSet) {
@@ -31,6 +32,7 @@ func (f *serviceFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.runDir, "run-dir", defaultRunDir, "`directory` of the sockets")
 	fs.Var(&f.format, "log-format", "`format` of the log on standard error: text or json")
 	fs.Var(&f.level, "log-level", "least `level` that is logged: debug, info, warn or error")
+	f.access.add(fs)
 }
 
 // absolute makes the directories independent of where a child process starts.
@@ -38,12 +40,13 @@ func (f *serviceFlags) absolute() error {
 	state, err1 := filepath.Abs(f.stateDir)
 	run, err2 := filepath.Abs(f.runDir)
 	f.stateDir, f.runDir = state, run
-	return errors.Join(err1, err2)
+	return errors.Join(err1, err2, f.access.absolute())
 }
 
 // arguments gives the same wishes to a child.
 func (f *serviceFlags) arguments() []string {
-	return []string{"--state", f.stateDir, "--run-dir", f.runDir, "--log-format", f.format.value, "--log-level", f.level.value}
+	own := []string{"--state", f.stateDir, "--run-dir", f.runDir, "--log-format", f.format.value, "--log-level", f.level.value}
+	return append(own, f.access.arguments()...)
 }
 
 func (f *serviceFlags) logger(w io.Writer) *slog.Logger {

@@ -16,10 +16,13 @@ func (s *session) statusCommand() *cobra.Command {
 		Use:     "status",
 		Aliases: []string{"ps"},
 		Short:   "Show what serves: releases, replicas, ports and traffic",
-		Long: `Show what serves: a line per replica with its release, image, state, health,
-whether it takes traffic, the published ports and routes, and what the proxy counted
-for the service since it began; then a line per certificate. Which services are under
-maintenance is said above it.`,
+		Long: `Show what serves: a line per replica with its release, state, health, whether it
+takes traffic, and the processors and memory it uses beside its limits; for each
+service requests per second, errors (answers of status 500 and above, ours too) and
+latencies of the last minute, its restart policy, published ports and routes, and
+what the proxy counted for it since it began; then a line per certificate. Which
+services are under maintenance is said above it. It exits 0 whatever state the
+services are in.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -46,6 +49,9 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	if shut := maintainedNames(status); len(shut) > 0 {
 		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")
 	}
+	for _, u := range status.Unknown {
+		s.warn(u)
+	}
 	if len(status.Services) == 0 {
 		s.say(fmt.Sprintf("%s has no service that runs", status.Project))
 		return nil
@@ -68,19 +74,21 @@ func maintainedNames(status steady.Status) []string {
 }
 
 func statusTable(status steady.Status, now time.Time) string {
-	rows := [][]string{{"SERVICE", "RELEASE", "IMAGE", "REPLICA", "STATE", "HEALTH", "ROUTED", "PORTS", "REQUESTS", "LOST", "AGE"}}
+	rows := [][]string{{"SERVICE", "RELEASE", "REPLICA", "STATE", "HEALTH", "ROUTED", "REQ/S", "ERRORS", "P50", "P99", "CPU", "MEMORY", "RESTART", "PORTS", "REQUESTS", "LOST", "AGE", "IMAGE"}}
 	for _, v := range status.Services {
-		traffic := []string{reachText(v), number(v.Traffic.Requests), number(v.Traffic.Lost)}
+		pace := paceCells(v, v.Minute)
+		rest := []string{orDash(v.Restart), reachText(v), number(v.Traffic.Requests), number(v.Traffic.Lost)}
 		if len(v.Replicas) == 0 {
-			row := []string{v.Service, releaseText(v.Release), orDash(v.Image), "-", "none", "-", "-"}
-			rows = append(rows, append(append(row, traffic...), age(now, v.Since)))
+			row := append([]string{v.Service, releaseText(v.Release), "-", "none", "-", "-"}, pace...)
+			rows = append(rows, append(append(append(row, "-", "-"), rest...), age(now, v.Since), orDash(v.Image)))
 		}
 		for i, r := range v.Replicas {
 			if i > 0 { // counted by service, not by replica
-				traffic = []string{"", "", ""}
+				pace, rest = make([]string, len(pace)), []string{orDash(v.Restart), "", "", ""}
 			}
-			row := []string{v.Service, releaseText(r.Release), orDash(v.Image), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(r)}
-			rows = append(rows, append(append(row, traffic...), age(now, r.Started)))
+			row := append([]string{v.Service, releaseText(r.Release), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(r)}, pace...)
+			row = append(append(row, cpuText(r), memoryText(r)), rest...)
+			rows = append(rows, append(row, age(now, r.Started), orDash(v.Image)))
 		}
 	}
 	return table(rows)

@@ -30,6 +30,17 @@ func width(w io.Writer) int {
 	return int(size.Col)
 }
 
+// size is the terminal's columns and rows, 80 by 24 where it does not say.
+func size(w io.Writer) (columns, rows int) {
+	if f, ok := w.(*os.File); ok {
+		s, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+		if err == nil && s.Col > 0 && s.Row > 0 {
+			return int(s.Col), int(s.Row)
+		}
+	}
+	return 80, 24
+}
+
 // style colours text, or leaves it alone.
 type style struct{ on bool }
 

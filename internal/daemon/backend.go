@@ -19,6 +19,7 @@ type backend struct {
 	router   *router
 	rollouts *rollout.Engine
 	proxy    *proxies
+	meter    *docker.Meter
 	version  string
 	sites
 }
@@ -115,10 +116,6 @@ func (b *backend) Releases(ctx context.Context, project string) ([]steady.Releas
 }
 
 func (b *backend) Projects(ctx context.Context) ([]string, error) { return b.store.Projects(ctx) }
-
-func (b *backend) Logs(ctx context.Context, q steady.LogQuery, say func(steady.LogLine) error) error {
-	return b.engine.Logs(ctx, q, say)
-}
 
 func (b *backend) Version(ctx context.Context) (api.Version, error) {
 	v := api.Version{Steady: b.version, Go: runtime.Version(), Proxy: b.proxy.pid(ctx)}

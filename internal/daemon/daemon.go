@@ -18,6 +18,7 @@ import (
 
 	"gesalpai.ch/steady/internal/api"
 	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/metrics"
 	"gesalpai.ch/steady/internal/probe"
 	"gesalpai.ch/steady/internal/proxy"
 	"gesalpai.ch/steady/internal/rollout"
@@ -39,6 +40,10 @@ type Options struct {
 	CrashAt string
 	Log     *slog.Logger
 	Stderr  io.Writer // of the proxy it starts
+	Stdout  io.Writer // of the proxy it starts, for an access log that goes there
+	// AccessLog is what ProxyCommand asks the proxy for; its counts are nothing here.
+	AccessLog proxy.AccessLogStatus
+	Metrics   string // address for Prometheus and health checks; empty: none
 }
 
 // ProxySocket is where the proxy of a run directory is controlled.
@@ -61,6 +66,9 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("make %s: %w", dir, err)
 		}
 	}
+	if err := checkAccessLog(o.AccessLog); err != nil {
+		return err
+	}
 	stops := stack{log: o.Log}
 	defer func() { err = errors.Join(err, stops.unwind()) }()
 
@@ -69,6 +77,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	stops.push("api socket", func(context.Context) error { return closed(ln.Close()) })
+	watched, err := listenMonitor(o)
+	if err != nil {
+		return err
+	}
+	stops.push("metrics socket", func(context.Context) error { return watched.close() })
 	st, err := store.Open(filepath.Join(o.StateDir, "steady.db"))
 	if err != nil {
 		return err
@@ -82,23 +95,28 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	keep := &keeper{proxy: proxy.NewClient(ProxySocket(o.RunDir))}
 	stops.push("kept listeners", func(context.Context) error { keep.close(); return nil })
-	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, log: o.Log, died: make(chan struct{}, 1)}
+	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, stdout: o.Stdout, log: o.Log, died: make(chan struct{}, 1)}
 	if err := front.ensure(ctx); err != nil {
 		return err
 	}
+	front.compareAccessLog(ctx, o.AccessLog)
 	if err := keep.refresh(ctx); err != nil {
 		return err
 	}
+	b := &backend{store: st, engine: eng, proxy: front, meter: docker.NewMeter(eng), version: o.Version}
+	numbers := metrics.New(o.Version, b.snapshot, o.Log)
 	rt := newRouter(st, eng, keep, o.Log)
 	pr := probe.New(eng, nil)
-	ro := rollout.New(eng, rt, pr, st, o.Log)
+	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
 	ro.Crash = crashAt(o.CrashAt)
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
 
 	stops.start("proxy watch", front.Run)
 	stops.start("reconciler", rec.Run)
 	stops.start("rollouts", ro.Run)
-	b := &backend{store: st, engine: eng, router: rt, rollouts: ro, proxy: front, version: o.Version}
+	stops.start("meter", b.meter.Run)
+	b.router, b.rollouts = rt, ro
+	stops.start("metrics", func(ctx context.Context) error { return watched.serve(ctx, b.monitor(numbers)) })
 	srv := &http.Server{Handler: api.Handler(b, o.Log), ReadHeaderTimeout: 10 * time.Second}
 	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, ln) })
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)

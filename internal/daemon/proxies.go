@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,10 @@ type proxies struct {
 	stderr  io.Writer // a file, where the proxy can write when the daemon is gone
 	log     *slog.Logger
 	died    chan struct{} // one of ours has; holds one
+	stdout  io.Writer     // of the access log, where it goes to standard output
+
+	last     atomic.Int64 // process id of the proxy that answered last
+	restarts atomic.Int64 // how often it was another than before
 }
 
 // Run starts the proxy again whenever it has died, and gives the listeners kept to
@@ -70,6 +75,9 @@ func (p *proxies) pid(ctx context.Context) int {
 	if err != nil {
 		return 0
 	}
+	if was := p.last.Swap(int64(pid)); was != 0 && was != int64(pid) {
+		p.restarts.Add(1)
+	}
 	return pid
 }
 
@@ -109,7 +117,7 @@ func (p *proxies) ensure(ctx context.Context) error {
 // daemon reaches it. The goroutine reaps it; it ends with the proxy or with us.
 func (p *proxies) spawn() (<-chan error, error) {
 	cmd := exec.Command(p.command[0], p.command[1:]...)
-	cmd.Stderr = p.stderr
+	cmd.Stderr, cmd.Stdout = p.stderr, p.stdout
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	listen.Bequeath(cmd, p.keeper.handles())
 	if err := cmd.Start(); err != nil {

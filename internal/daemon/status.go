@@ -26,18 +26,20 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		return steady.Status{}, err
 	}
-	traffic, err := b.router.Traffic(ctx, project)
-	if err != nil {
-		traffic = nil // a status without figures is better than none
-	}
 	shut, err := b.router.maintenances(ctx)
 	if err != nil {
 		return steady.Status{}, err
 	}
 	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project), Certificates: b.certificatesOf(ctx, routes)}
+	f, err := b.figures(ctx, project)
+	if err != nil { // a status without figures is better than none
+		out.Unknown = append(out.Unknown, "traffic: "+err.Error())
+	}
+	f.use = b.meter.Read(ctx, seen.Replicas)
 	for _, service := range servicesOf(seen, serving) {
-		s := serviceStatus(service, seen, serving[service], routes, traffic[project+"/"+service])
-		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports) > 0 {
+		s := serviceStatus(service, seen, serving[service], routes)
+		f.fill(project, &s)
+		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports)+len(s.Rules) > 0 {
 			shown := m.Shown()
 			s.Maintenance = &shown
 		}
@@ -58,8 +60,8 @@ func servicesOf(seen steady.Observed, serving map[string]steady.Release) []strin
 	return slices.Compact(out)
 }
 
-func serviceStatus(service string, seen steady.Observed, r steady.Release, routes []steady.Route, traffic map[int]steady.Counts) steady.ServiceStatus {
-	s := steady.ServiceStatus{Service: service, Release: r.Number, Image: r.Spec.Image, Digest: r.Image.ID, Since: r.Served}
+func serviceStatus(service string, seen steady.Observed, r steady.Release, routes []steady.Route) steady.ServiceStatus {
+	s := steady.ServiceStatus{Service: service, Release: r.Number, Image: r.Spec.Image, Digest: r.Image.ID, Since: r.Served, Restart: r.Spec.Restart}
 	var routed []string
 	for _, route := range routes {
 		if route.Service == service {
@@ -68,9 +70,9 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 	}
 	for _, c := range seen.Of(service) {
 		s.Replicas = append(s.Replicas, steady.ReplicaStatus{Replica: c, Routed: slices.Contains(routed, c.Name)})
-	}
-	for _, c := range traffic {
-		s.Traffic = s.Traffic.Plus(c)
+		if s.Restart == "" {
+			s.Restart = c.Restart
+		}
 	}
 	return s
 }

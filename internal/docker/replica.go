@@ -67,6 +67,11 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		Published: published(c),
 		Exposed:   exposed(c),
 		HostNet:   c.HostConfig.NetworkMode.IsHost(),
+		Limits:    limits(c.HostConfig.Resources),
+		Restart:   policyText(c.HostConfig.RestartPolicy),
+	}
+	if serving, ours := labels[labelRestart]; ours {
+		r.Restart = policyText(policyOf(serving))
 	}
 	r.Release, _ = strconv.Atoi(labels[steady.LabelRelease])
 	r.Number, _ = strconv.Atoi(labels[labelNumber])

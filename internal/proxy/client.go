@@ -98,6 +98,14 @@ func (c *Client) Certificates(ctx context.Context) ([]steady.CertificateStatus, 
 	return s, err
 }
 
+// Flows gives what is measured of every release that takes traffic, or has within
+// the last hour. Release 0 is what found no upstream.
+func (c *Client) Flows(ctx context.Context) (steady.Flows, error) {
+	var f steady.Flows
+	err := c.call(ctx, http.MethodGet, "/v1/flows", nil, &f)
+	return f, err
+}
+
 // Status tells what the proxy does right now: bound ports, what is in flight.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

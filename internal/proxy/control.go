@@ -42,6 +42,9 @@ func (p *Proxy) control(life context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/traffic", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.counts.read(), nil)
 	})
+	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, p.flows(), nil)
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.status(), nil)
 	})

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -14,6 +15,9 @@ type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
 	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
 	maintained                                           atomic.Int64
+	classes                                              [6]atomic.Int64 // answers of the app by the first digit of their status
+	took                                                 atomic.Pointer[took]
+	past                                                 past // guarded by counters.mu
 }
 
 func (c *counter) read() steady.Counts {
@@ -29,8 +33,9 @@ func (c *counter) read() steady.Counts {
 // counters holds every counter since the proxy began. Looked up when a pool or
 // an upstream is made, never per request.
 type counters struct {
-	mu  sync.Mutex
-	all map[string]map[int]*counter
+	mu      sync.Mutex
+	all     map[string]map[int]*counter
+	sampled time.Time // when the past was last added to
 }
 
 func (c *counters) of(service string, release int) *counter {
@@ -45,7 +50,7 @@ func (c *counters) of(service string, release int) *counter {
 		c.all[service] = releases
 	}
 	if releases[release] == nil {
-		releases[release] = &counter{}
+		releases[release] = &counter{past: newPast(time.Now())}
 	}
 	return releases[release]
 }

@@ -35,7 +35,9 @@ func (p *Proxy) drain(ctx context.Context, ids []string, clocks steady.Drain) (s
 	for _, u := range us {
 		u.closeIdle()
 	}
-	return d.tally.drained(), err
+	sum := d.tally.drained()
+	p.drained.add(sum)
+	return sum, err
 }
 
 // draining is one drain under way. Only run touches it.

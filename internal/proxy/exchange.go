@@ -47,6 +47,13 @@ type exchange struct {
 	failed   bool  // we answered in the app's place
 	gaveUp   bool  // because of the client
 	isCut    atomic.Bool
+
+	id           [1]string // X-Request-Id, as a header has it
+	began        time.Time // when its head had been read
+	claimedAfter time.Duration
+	firstAfter   time.Duration // until the answer's head
+	sent         int64         // bytes of the answer's body
+	outcome      string
 }
 
 // ServeHTTP passes one request to an upstream of its listener's pool.
@@ -55,10 +62,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer p.work.Done()
 	c := in.Context().Value(connKey{}).(*clientConn)
 	b := c.door.behind.Load()
-	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, in: in}
+	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, in: in, began: time.Now()}
+	x.id[0] = requestID(in)
+	defer x.over()
 	switch {
 	case b.rules != nil:
 		if !x.choose(b.rules) {
+			x.outcome = outcomeTold
 			return
 		}
 	default:
@@ -78,6 +88,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	if x.keptOut() || !x.takeBody() || !x.enter() {
 		return
 	}
+	x.stamp(&x.claimedAfter)
 	aborted := true
 	defer func() { x.finish(aborted) }()
 	x.rproxy = httputil.ReverseProxy{
@@ -88,11 +99,32 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	aborted = false
 }
 
+// stamp notes how long it took until now, where somebody will want to know.
+func (x *exchange) stamp(after *time.Duration) {
+	if x.proxy.access != nil {
+		*after = time.Since(x.began)
+	}
+}
+
 // refuseUncalled refuses a request for which there is no upstream.
 func (x *exchange) refuseUncalled(nobody *counter) {
 	nobody.requests.Add(1)
 	nobody.lost.Add(1)
+	x.outcome = outcomeLost
 	x.refuse(http.StatusServiceUnavailable)
+}
+
+// over is the very end. What never came to a claim, for its client broke off or
+// broke the rules while it sent the body, is counted here.
+func (x *exchange) over() {
+	if x.outcome == "" {
+		x.outcome = outcomeLeft
+		x.pool.nobody.requests.Add(1)
+		x.pool.nobody.left.Add(1)
+	}
+	if x.proxy.access != nil {
+		x.proxy.access.add(x)
+	}
 }
 
 // claim claims an upstream, another than avoid where there is one, and moves the
@@ -117,21 +149,29 @@ func (x *exchange) unclaim() {
 func (x *exchange) finish(aborted bool) {
 	x.finished.Store(true)
 	if !x.claimed { // the last claim found no upstream any more
+		x.outcome = outcomeLost
 		return
 	}
 	count := x.upstream.count
 	switch {
 	case x.kind == stream: // its head was the answer; how it ended, leave counts
+		x.outcome = outcomeAnswered
 		count.answered.Add(1)
+		count.class(x.status)
 	case x.isCut.Load() && (aborted || x.failed):
+		x.outcome = outcomeCut
 		count.lost.Add(1)
 		count.cut.Add(1)
 	case x.gaveUp, aborted && x.left():
+		x.outcome = outcomeLeft
 		count.left.Add(1)
 	case x.failed, aborted:
+		x.outcome = outcomeLost
 		count.lost.Add(1)
 	default:
+		x.outcome = outcomeAnswered
 		count.answered.Add(1)
+		count.answer(x.status, time.Since(x.began))
 		if x.status >= http.StatusInternalServerError {
 			count.errors.Add(1)
 		}
@@ -210,6 +250,7 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if status >= http.StatusOK {
 		x.status = status
+		x.stamp(&x.firstAfter)
 		h := x.Header()
 		if _, ok := h["Content-Type"]; !ok {
 			h["Content-Type"] = nil // keeps net/http from guessing one
@@ -255,6 +296,7 @@ func (x *exchange) hurry() {
 func (x *exchange) Write(b []byte) (int, error) {
 	x.hurry()
 	n, err := x.ResponseWriter.Write(b)
+	x.sent += int64(n)
 	if err != nil {
 		x.unsent = err
 	}

@@ -85,6 +85,7 @@ func idempotent(r *http.Request) bool {
 // matter, and net/http's for the rest: it sends again what is idempotent and can
 // be rewound, and anything of which no byte was written.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	out.Header["X-Request-Id"] = x.id[:] // here, so that a client's headers need no room for it
 	x.body.rewindable(out)
 	replayable := idempotent(x.in) && (out.Body == nil || out.GetBody != nil)
 	pause := firstPause

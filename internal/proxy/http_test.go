@@ -26,7 +26,7 @@ func TestHTTP_RequestArrivesAsItWasSent(t *testing.T) {
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
 	c := r.dial()
 	c.send("GET /a%2Fb/\"x\"//c;d?q=1;2&%zz HTTP/1.1\r\nHost: shop.example:8000\r\n" +
-		"X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\r\n")
+		"X-Request-Id: 7\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\r\n")
 	if res := c.response(); res.StatusCode != 200 {
 		t.Fatal(res.Status)
 	}
@@ -34,7 +34,7 @@ func TestHTTP_RequestArrivesAsItWasSent(t *testing.T) {
 		t.Errorf("target %q, want %q", got.RequestURI, want)
 	}
 	want := http.Header{
-		"X-Forwarded-For": {"9.9.9.9, 127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"shop.example:8000"},
+		"X-Forwarded-For": {"9.9.9.9, 127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"shop.example:8000"}, "X-Request-Id": {"7"},
 	}
 	if d := cmp.Diff(want, got.Header); d != "" {
 		t.Error(d)

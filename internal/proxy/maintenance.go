@@ -168,6 +168,7 @@ func (x *exchange) keptOut() bool {
 // turnAway answers with the notice, and counts it.
 func (x *exchange) turnAway(n *notice) {
 	x.pool.nobody.maintained.Add(1)
+	x.outcome = outcomeShut
 	x.show(n)
 }
 
@@ -186,7 +187,7 @@ func (x *exchange) show(n *notice) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept")
 	if x.body != nil && !x.body.known {
-		h.Set("Connection", "close")
+		x.last()
 	}
 	x.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = x.Write(body)

@@ -20,6 +20,7 @@ type Options struct {
 	// made 0700; empty: beside TableFile.
 	Certificates string
 	Limits       Limits
+	Access       AccessLog
 
 	// Inherited are listeners that a former proxy listened on, kept open by whoever
 	// starts this one: used by name instead of being opened anew, so that what came
@@ -103,5 +104,5 @@ func (o Options) validate() error {
 	if o.TableFile == "" {
 		return errors.New("proxy: no table file given")
 	}
-	return nil
+	return o.Access.validate()
 }

@@ -27,6 +27,9 @@ type Proxy struct {
 	limits  Limits
 	log     *slog.Logger
 	counts  counters
+	access  *accessLog // nil: none is kept
+	drained drainedAll
+	started time.Time
 	buffers buffers
 	http    *handed
 	seats   *seats
@@ -61,7 +64,12 @@ func New(o Options) (*Proxy, error) {
 	}
 	o = o.filled()
 	l := o.Limits.filled()
+	var access *accessLog
+	if o.Access.on() {
+		access = newAccessLog(o.Access, o.Log)
+	}
 	return &Proxy{
+		access: access, started: time.Now(),
 		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
 		pools: map[string]group{}, doors: map[key]*door{}, lent: map[string]*socket{}, missing: map[key]error{},
@@ -84,6 +92,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.tls = p.certs.Config("h2", "http/1.1")
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
+	if p.access != nil {
+		go p.access.run()
+		defer p.access.end()
+	}
 	srv := p.server(life)
 	p.work.Go(func() { _ = srv.Serve(p.http) })
 	p.resume(life)
@@ -155,6 +167,7 @@ func (p *Proxy) until(ctx, life context.Context, failed <-chan error) error {
 		case <-tick.C:
 			p.rebind(life)
 			p.quickenAll(life)
+			p.counts.sample(time.Now())
 		}
 	}
 }

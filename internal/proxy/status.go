@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -12,6 +14,10 @@ import (
 type Status struct {
 	PID         int              `json:"pid"`
 	Version     int64            `json:"version"` // of the table in force
+	Started     time.Time        `json:"started"`
+	Drains      int64            `json:"drains"`  // drains that have ended since then
+	Drained     steady.Drained   `json:"drained"` // what they found, in all
+	AccessLog   AccessLogStatus  `json:"access_log"`
 	Connections int              `json:"connections"`
 	Listeners   []ListenerStatus `json:"listeners"`
 	Upstreams   []UpstreamStatus `json:"upstreams"`
@@ -36,7 +42,8 @@ type UpstreamStatus struct {
 }
 
 func (p *Proxy) status() Status {
-	s := Status{PID: os.Getpid(), Connections: p.conns.count()}
+	s := Status{PID: os.Getpid(), Connections: p.conns.count(), Started: p.started, AccessLog: p.access.status()}
+	s.Drains, s.Drained = p.drained.read()
 	p.mu.Lock()
 	s.Version = p.table.Version
 	for i, k := range keys(p.table.Listeners) {
@@ -61,4 +68,42 @@ func (p *Proxy) status() Status {
 		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Release, b.Release), cmp.Compare(a.Name, b.Name))
 	})
 	return s
+}
+
+// AccessLogStatus tells where the access log goes and how it fares.
+type AccessLogStatus struct {
+	On      bool   `json:"on"`
+	Path    string `json:"path,omitempty"`   // empty: standard output
+	Format  string `json:"format,omitempty"` // AccessJSON or AccessCombined
+	Query   bool   `json:"query,omitempty"`
+	Written int64  `json:"written"` // lines
+	Dropped int64  `json:"dropped"` // lines for which there was no room, or that could not be written
+}
+
+func (l *accessLog) status() AccessLogStatus {
+	if l == nil {
+		return AccessLogStatus{}
+	}
+	return AccessLogStatus{On: true, Path: l.opts.Path, Format: cmp.Or(l.opts.Format, AccessJSON), Query: l.opts.Query,
+		Written: l.written.Load(), Dropped: l.dropped.Load()}
+}
+
+// drainedAll adds the drains up.
+type drainedAll struct {
+	mu  sync.Mutex
+	n   int64
+	sum steady.Drained
+}
+
+func (d *drainedAll) add(one steady.Drained) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.n++
+	d.sum = d.sum.Plus(one)
+}
+
+func (d *drainedAll) read() (int64, steady.Drained) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.n, d.sum
 }

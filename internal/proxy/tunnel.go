@@ -27,8 +27,9 @@ type tunnel struct {
 	mu     sync.Mutex // the way to the client
 	ws     bool
 	frames frames
-	said   bool // our close frame went out; nothing of the upstream's may follow
-	finned bool // not a WebSocket: both ways were shut
+	said   bool  // our close frame went out; nothing of the upstream's may follow
+	finned bool  // not a WebSocket: both ways were shut
+	sent   int64 // bytes to the client
 }
 
 // tunnel takes the connection from net/http, passes the 101 on and carries it
@@ -57,12 +58,14 @@ func (x *exchange) tunnel() {
 		x.gaveUp = true
 		return
 	}
+	x.stamp(&x.firstAfter)
 	x.answer.tunnel.Store(t)
 	x.pool.stream(&x.flight)
 	if x.isCut.Load() { // between the claim and the tunnel
 		t.cut()
 	}
 	t.carry()
+	x.sent = t.sent // both ways have ended
 }
 
 // carry returns when both ways have ended. What one side ends is passed on as a
@@ -128,7 +131,8 @@ func (t *tunnel) pass(b []byte) error {
 			t.said = true
 		}
 	}
-	_, err := t.client.Write(whole)
+	n, err := t.client.Write(whole)
+	t.sent += int64(n)
 	t.mu.Unlock()
 	if err == nil && t.asked.Load() {
 		t.say() // end may have found the lock taken

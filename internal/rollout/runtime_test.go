@@ -124,7 +124,8 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 			return steady.Replica{}, fmt.Errorf("network %s is not there", net.Name)
 		}
 	}
-	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID, State: steady.StateCreated}
+	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID,
+		State: steady.StateCreated, Restart: r.Spec.Restart}
 	if bytes.Contains(r.Spec.Container, []byte(`"8000/tcp":{}`)) {
 		c.Exposed = []uint16{8000}
 	}

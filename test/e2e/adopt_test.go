@@ -49,14 +49,6 @@ volumes: { data: {} }
 	}
 }
 
-func sum(by map[string]int) int {
-	n := 0
-	for _, k := range by {
-		n += k
-	}
-	return n
-}
-
 // noRedirectIsLeft looks for our chains in the machine's own nat table.
 func noRedirectIsLeft(t *testing.T) {
 	t.Helper()

@@ -30,6 +30,7 @@ type host struct {
 	project string
 	env     map[string]string
 	binary  string
+	flags   []string // of the daemon, besides where it keeps things
 	daemon  *exec.Cmd
 	log     logFile
 	exited  chan error
@@ -118,7 +119,7 @@ func (h *host) boot(env ...string) {
 		h.t.Fatal(err)
 	}
 	defer log.Close()
-	h.daemon = exec.Command(h.binary, "daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket())
+	h.daemon = exec.Command(h.binary, append([]string{"daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket()}, h.flags...)...)
 	h.daemon.Stderr = log // a file: the proxy, which outlives the daemon, writes there too
 	h.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), env...)
 	if err := h.daemon.Start(); err != nil {

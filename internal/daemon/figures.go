@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"context"
+
+	"gesalpai.ch/steady"
+)
+
+// figures are what was measured of one project.
+type figures struct {
+	traffic steady.Traffic
+	flows   steady.Flows
+	open    map[string]steady.Open  // by container ID
+	use     map[string]steady.Usage // by container ID
+}
+
+// figures asks the proxy; what it does not say is missing.
+func (b *backend) figures(ctx context.Context, project string) (figures, error) {
+	var f figures
+	ctx, cancel := context.WithTimeout(ctx, proxyAskFor)
+	defer cancel()
+	var err error
+	if f.traffic, err = b.router.Traffic(ctx, project); err != nil {
+		return f, err
+	}
+	if f.flows, err = b.proxy.client.Flows(ctx); err != nil {
+		return f, err
+	}
+	now, err := b.proxy.client.Status(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.open = map[string]steady.Open{}
+	for _, u := range now.Upstreams {
+		f.open[u.ID] = f.open[u.ID].Plus(steady.Open{Requests: u.Requests, Streams: u.Streams})
+	}
+	return f, nil
+}
+
+// fill puts the figures of a service into its status.
+func (f figures) fill(project string, s *steady.ServiceStatus) {
+	ref := project + "/" + s.Service
+	for _, c := range f.traffic[ref] {
+		s.Traffic = s.Traffic.Plus(c)
+	}
+	flow := f.flows.Of(ref)
+	s.Open, s.Minute, s.Lately = flow.Open, flow.Minute.Pace(), flow.Lately.Pace()
+	for i := range s.Replicas {
+		r := &s.Replicas[i]
+		r.Open = f.open[r.ID]
+		if u, ok := f.use[r.ID]; ok {
+			r.Usage = &u
+		}
+	}
+}
