@@ -45,7 +45,7 @@ func newPlace(t *testing.T) *place {
 		}
 		return r
 	}, t.Name()))
-	p := &place{t: t, dir: t.TempDir(), run: run, state: t.TempDir(), project: fmt.Sprintf("hdo-%.20s-%d", name, os.Getpid())}
+	p := &place{t: t, dir: t.TempDir(), run: run, state: t.TempDir(), project: fmt.Sprintf("doctor-%.20s-%d", name, os.Getpid())}
 	p.nginx = p.write("nginx.conf", "events {}\nhttp {}\n")
 	t.Cleanup(p.sweep)
 	return p

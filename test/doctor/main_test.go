@@ -18,7 +18,7 @@ import (
 // Made once for all tests: the binary, and an image with a shell.
 var (
 	binary string
-	shell  = fmt.Sprintf("hdo-shell:%d", os.Getpid())
+	shell  = fmt.Sprintf("doctor-shell:%d", os.Getpid())
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

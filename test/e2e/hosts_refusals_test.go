@@ -83,7 +83,7 @@ func (s *site) serves(release int) {
 }
 
 func TestHosts_BadInputIsRefusedBeforeAnythingChanges(t *testing.T) {
-	s := newSite(t, newHost(t, "htl-bad"))
+	s := newSite(t, newHost(t, "e2e-host-bad"))
 	s.shown(byFiles)
 	s.pair("files.example.ch", time.Now().Add(24*time.Hour))
 	s.deploy(1)
@@ -102,7 +102,7 @@ func TestHosts_BadInputIsRefusedBeforeAnythingChanges(t *testing.T) {
 		defer mend()
 		s.write("site.pem", "broken")
 		refused(t, s.with(next, "plan"), 3, "site.pem", "nothing has been changed")
-		refused(t, s.with(next, "deploy", "-y"), 3, "files.example.ch of htl-bad/web", "site.pem", "release 1 is still serving")
+		refused(t, s.with(next, "deploy", "-y"), 3, "files.example.ch of e2e-host-bad/web", "site.pem", "release 1 is still serving")
 	})
 	t.Run("another's key", func(t *testing.T) {
 		defer mend()
@@ -143,9 +143,9 @@ func TestHosts_BadInputIsRefusedBeforeAnythingChanges(t *testing.T) {
 
 // claimedTwice deploys the same file under another name.
 func (s *site) claimedTwice(t *testing.T) {
-	const other = "htl-other"
-	refused(t, s.steady("-p", other, "plan"), 3, "files.example.ch is claimed twice", "htl-bad/web and htl-other/web")
-	refused(t, s.steady("-p", other, "deploy", "-y"), 3, "files.example.ch is claimed twice", "htl-bad/web and htl-other/web")
+	const other = "e2e-host-other"
+	refused(t, s.steady("-p", other, "plan"), 3, "files.example.ch is claimed twice", "e2e-host-bad/web and e2e-host-other/web")
+	refused(t, s.steady("-p", other, "deploy", "-y"), 3, "files.example.ch is claimed twice", "e2e-host-bad/web and e2e-host-other/web")
 	out, err := exec.Command("docker", "ps", "-a", "--filter", "label=com.docker.compose.project="+other, "--format", "{{.Names}}").Output()
 	if err != nil || len(out) > 0 {
 		t.Errorf("left behind: %s %v", out, err)
@@ -154,7 +154,7 @@ func (s *site) claimedTwice(t *testing.T) {
 }
 
 func TestHosts_APortThatIsTakenIsNamedAndNothingIsLeft(t *testing.T) {
-	s := newSite(t, newHost(t, "htl-taken"))
+	s := newSite(t, newHost(t, "e2e-host-taken"))
 	s.shown("      tls: off\n      routes: [plain.example.ch]\n")
 	l, err := net.Listen("tcp", s.http)
 	if err != nil {
@@ -169,7 +169,7 @@ func TestHosts_APortThatIsTakenIsNamedAndNothingIsLeft(t *testing.T) {
 }
 
 func TestHosts_AnACMEServerThatRefusesOrIsDownHindersNoDeploy(t *testing.T) {
-	s := newSite(t, newHost(t, "htl-refused"))
+	s := newSite(t, newHost(t, "e2e-host-refused"))
 	server := acme.Start(t, acme.Validated{HTTP: portOf(t, s.http), TLS: portOf(t, s.https)}, "refused.example.ch")
 	s.shown(`      routes:
         - { host: refused.example.ch, tls: { ca: "` + server.CA + `", ca_root: "` + server.CARoot + `" } }

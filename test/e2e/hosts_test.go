@@ -17,7 +17,7 @@ const hostRollouts = 10
 // TestHosts_TenRolloutsOverTLSLoseNothing has certificates from a real ACME server
 // and every version of HTTP under load while both services are replaced.
 func TestHosts_TenRolloutsOverTLSLoseNothing(t *testing.T) {
-	s := newSite(t, swiftHost(t, "htl-hosts"))
+	s := newSite(t, swiftHost(t, "e2e-host-hosts"))
 	roots := s.hosted()
 	s.deploy(1)
 	s.eventually("both certificates are there", func() bool {

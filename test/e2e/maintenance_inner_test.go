@@ -10,11 +10,11 @@ import (
 // Only published ports are under maintenance: whoever calls by name within the
 // project goes on.
 func TestMaintenance_CallsFromWithinGoOn(t *testing.T) {
-	h := newHost(t, "hma-inner")
+	h := newHost(t, "e2e-more-inner")
 	withInner(t, h, "services:\n"+called("svc", "    ports: [\"${API_PORT}:8000\", \"${REPORT_PORT}:7000\"]\n"))
 	h.deploy(1)
 	answers(t, h.api())
-	c := call(t, "hma-inner-caller", h.project+"_default", "load", "-http", "svc:8000", "-tcp", "svc:7000", "-rate", "100")
+	c := call(t, "e2e-more-inner-caller", h.project+"_default", "load", "-http", "svc:8000", "-tcp", "svc:7000", "-rate", "100")
 	for range 3 {
 		h.maintain("on")
 		if code, _ := once(t, h.api()+"/echo"); code != http.StatusServiceUnavailable {

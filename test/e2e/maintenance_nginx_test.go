@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	visitorNet  = "hma-visitor" // network namespace
+	visitorNet  = "e2e-visitor" // network namespace
 	visitorAddr = "10.213.77.2"
 	hostAddr    = "10.213.77.1"
 )
@@ -101,7 +101,7 @@ http {
 }
 
 func TestMaintenance_BehindNginxTheTeamIsKnownByItsAddressAndNobodyElseIs(t *testing.T) {
-	h := newHost(t, "hma-nginx")
+	h := newHost(t, "e2e-more-nginx")
 	small(h, "")
 	h.deploy(1)
 	answers(t, h.api())

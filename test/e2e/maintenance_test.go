@@ -90,7 +90,7 @@ func onlyPages(t *testing.T, r load.Report) {
 }
 
 func TestMaintenance_OnAndOffUnderLoadIsTheAppOrThePage(t *testing.T) {
-	h := swiftHost(t, "hma-maint")
+	h := swiftHost(t, "e2e-more-maint")
 	small(h, "")
 	page := h.write("down.html", "<!doctype html><title>down</title>We move house.")
 	h.deploy(1)
@@ -123,7 +123,7 @@ func TestMaintenance_OnAndOffUnderLoadIsTheAppOrThePage(t *testing.T) {
 // Restarts must not open it for a moment: no answer of the app's may come between
 // on and off.
 func TestMaintenance_OutlivesDaemonAndProxy(t *testing.T) {
-	h := swiftHost(t, "hma-keep")
+	h := swiftHost(t, "e2e-more-keep")
 	small(h, "")
 	h.deploy(1)
 	answers(t, h.api())
@@ -161,14 +161,14 @@ func TestMaintenance_OutlivesDaemonAndProxy(t *testing.T) {
 }
 
 func TestMaintenance_BadInputChangesNothing(t *testing.T) {
-	h := newHost(t, "hma-bad")
+	h := newHost(t, "e2e-more-bad")
 	small(h, "  worker:\n    image: gesalp-api:v1\n    environment: { RELEASE: \"1\" }\n")
 	h.deploy(1)
 	large := h.write("large.html", strings.Repeat("x", 64<<10+1))
 	refused(t, h.steady("maintenance", "on", "--page", large), 2, "large.html", "65536")
 	refused(t, h.steady("maintenance", "on", "nobody"), 2, "nobody")
 	refused(t, h.steady("maintenance", "on", "worker"), 2, "publishes no port")
-	refused(t, h.steady("maintenance", "on", "-p", "hma-nobody"), 2, "hma-nobody")
+	refused(t, h.steady("maintenance", "on", "-p", "e2e-more-nobody"), 2, "e2e-more-nobody")
 	h.open()
 	if r := h.steady("maintenance", "status"); r.code != 0 || strings.Contains(r.out, "worker") || !strings.Contains(r.out, "web      open") {
 		t.Errorf("status: exit %d\n%s%s", r.code, r.out, r.err)

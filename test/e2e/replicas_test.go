@@ -52,7 +52,7 @@ func (h *host) upstreams() []string {
 }
 
 func TestReplicas_ReplacedOneAtATimeAndAllAtOnceUnderLoadLoseNothing(t *testing.T) {
-	h := swiftHost(t, "hma-three")
+	h := swiftHost(t, "e2e-more-three")
 	three(h, "")
 	h.deploy(1)
 	l := load.Start(load.Options{URL: h.api(), Rate: rate, Duration: 5 * time.Minute})
@@ -94,7 +94,7 @@ func die(t *testing.T, name string) {
 // What can be sent twice is lost by nobody: a replica that dies has its requests
 // answered by another, as long as none of the answer has come.
 func TestReplicas_OneThatDiesLeavesAtOnceAndComesBackWhenReady(t *testing.T) {
-	h := swiftHost(t, "hma-dies")
+	h := swiftHost(t, "e2e-more-dies")
 	three(h, "")
 	h.env["START_DELAY"] = "1s" // long enough to see it away
 	h.deploy(1)
@@ -128,7 +128,7 @@ func TestReplicas_OneThatDiesLeavesAtOnceAndComesBackWhenReady(t *testing.T) {
 }
 
 func TestSticky_AClientStaysAtItsReplicaUntilThatGoes(t *testing.T) {
-	h := newHost(t, "hma-sticky")
+	h := newHost(t, "e2e-more-sticky")
 	three(h, "      sticky: { cookie: at, ttl: 1h }\n")
 	h.deploy(1)
 	answers(t, h.api())

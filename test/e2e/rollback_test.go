@@ -77,7 +77,7 @@ func TestRollback_APrunedImageIsPulledAgainByItsDigest(t *testing.T) {
 		docker(t, "push", "-q", repo+tag)
 		docker(t, "rmi", "-f", repo+tag)
 	}
-	h := newHost(t, "hma-back")
+	h := newHost(t, "e2e-more-back")
 	small(h, "")
 	h.env["WEB_IMAGE"] = repo + ":1"
 	h.deploy(1)
@@ -100,19 +100,19 @@ func TestRollback_APrunedImageIsPulledAgainByItsDigest(t *testing.T) {
 	second := imageID(t, repo+":2")
 	prune(t, second)
 	srv.Close()
-	refused(t, h.steady("rollback", "--to", "2"), 3, "hma-back/web release 2 needs image "+repo+":2", repo+"@sha256:", "release 1 is still serving", "docker pull")
+	refused(t, h.steady("rollback", "--to", "2"), 3, "e2e-more-back/web release 2 needs image "+repo+":2", repo+"@sha256:", "release 1 is still serving", "docker pull")
 	h.serves(1)
 }
 
 func TestRollback_AnImageBuiltHereIsBuiltAnewOnlyWhenAsked(t *testing.T) {
 	unmark(t, "hma one", "hma two", "hma one again", "hma four")
-	h := newHost(t, "hma-built")
+	h := newHost(t, "e2e-more-built")
 	small(h, "    build: { context: ./ctx }\n")
 	ctx := filepath.Join(h.dir, "ctx")
 	if err := os.Mkdir(ctx, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const name = "hma-built-web:latest"
+	const name = "e2e-more-built-web:latest"
 	h.env["WEB_IMAGE"] = name
 	dockerfile(t, ctx, "hma one")
 	h.deploy(1)
@@ -121,9 +121,9 @@ func TestRollback_AnImageBuiltHereIsBuiltAnewOnlyWhenAsked(t *testing.T) {
 	h.deploy(2, "--build")
 	prune(t, old)
 
-	refused(t, h.steady("rollback"), 3, "hma-built/web release 1 needs image "+name+" ("+old+", built 20", ctx+" as it is now", "steady rollback web --to 1 --rebuild")
+	refused(t, h.steady("rollback"), 3, "e2e-more-built/web release 1 needs image "+name+" ("+old+", built 20", ctx+" as it is now", "steady rollback web --to 1 --rebuild")
 	h.serves(2)
-	refused(t, h.steady("rollback", "--to", "7"), 2, "hma-built has no release 7; its releases are 2, 1", "steady releases")
+	refused(t, h.steady("rollback", "--to", "7"), 2, "e2e-more-built has no release 7; its releases are 2, 1", "steady releases")
 	h.serves(2)
 	dockerfile(t, ctx, "hma one again")
 	if r := h.steady("rollback", "--rebuild"); r.code != 0 {
