@@ -79,7 +79,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	defer x.pool.release()
-	x.flight.ender, x.flight.from, x.flight.header = x, c, in.Header
+	x.flight.ender, x.flight.from, x.flight.header = x, c.far(in), in.Header
 	x.remember()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
