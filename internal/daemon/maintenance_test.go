@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -115,6 +116,26 @@ func TestMaintain_OfAProjectIsOfServicesToComeButForThoseOpened(t *testing.T) {
 	p.serve(t, api)
 	if shut() != "" || p.status(t) != http.StatusOK {
 		t.Errorf("the project went and came again, shut: %s", shut())
+	}
+}
+
+func TestMaintain_AServiceThatIsServedByHostAlone(t *testing.T) {
+	p := newPlane(t)
+	b := p.backend(t, "api")
+	r := p.route("api-1")
+	r.Ports, r.Rules = nil, []steady.Rule{{Host: "*", Path: "/", Port: p.target, HTTP: fmt.Sprintf("127.0.0.1:%d", p.port)}}
+	p.serve(t, r)
+	for _, names := range [][]string{nil, {"api"}} {
+		got, err := b.Maintain(t.Context(), "shop", names, &steady.Maintenance{RetryAfter: time.Minute})
+		if err != nil || len(got.Services) != 1 || !got.Services[0].Changed || p.status(t) != http.StatusServiceUnavailable {
+			t.Errorf("%v on: %+v, %v, status %d", names, got, err, p.status(t))
+		}
+		if pools := poolsOf(r); len(pools) != 1 {
+			t.Errorf("what is in flight in %v is waited for", pools)
+		}
+		if _, err := b.Maintain(t.Context(), "shop", names, nil); err != nil || p.status(t) != http.StatusOK {
+			t.Errorf("%v off: %v, status %d", names, err, p.status(t))
+		}
 	}
 }
 
