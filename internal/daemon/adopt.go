@@ -41,6 +41,20 @@ type spare struct {
 	port uint16
 }
 
+// nearest is where the spare listener of a port must be: what is published on
+// loopback alone stays out of reach of other machines. What comes for another
+// address is redirected to that of the interface by which it came, any of them.
+func nearest(host string) string {
+	at, err := netip.ParseAddr(host)
+	switch {
+	case err != nil || !at.IsLoopback():
+		return ""
+	case at.Is4():
+		return "127.0.0.1" // which what starts here is redirected to
+	}
+	return "::1"
+}
+
 // spared says whether the route's ports need spare listeners: as long as others
 // publish them, and a little longer.
 func (r *router) spared(route steady.Route) bool {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -11,6 +12,30 @@ import (
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/listen"
 )
+
+// TestRoute_WhatIsAdoptedStaysOnLoopback takes over a port that another process has,
+// until that has gone.
+func TestRoute_WhatIsAdoptedStaysOnLoopback(t *testing.T) {
+	p := newPlane(t)
+	foreignly(t, p.port)
+	r := p.route("api-1")
+	r.Redirect = true
+	t.Cleanup(func() {
+		gone := r
+		gone.Gone, gone.Redirect = true, false
+		if err := p.Route(context.Background(), []steady.Route{gone}); err != nil {
+			t.Error(err)
+		}
+	})
+	p.serve(t, r)
+	if got := p.status(t); got != http.StatusOK {
+		t.Errorf("status %d", got)
+	}
+	table, err := p.proxy.Table(t.Context())
+	if err != nil || len(table.Listeners) != 1 || table.Listeners[0].Host != "127.0.0.1" {
+		t.Errorf("listeners %+v, %v", table.Listeners, err)
+	}
+}
 
 // TestLeave_AReplicaThatStaysHasItsCallersAgain breaks a drain off: the undo may
 // remove the holder to which the callers were sent.

@@ -327,7 +327,7 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 			}
 			if r.spared(route) && p.Published > 0 {
 				spares = append(spares, spare{at: len(t.Listeners), host: p.HostIP, port: p.Published})
-				t.Listeners = append(t.Listeners, steady.Listener{Protocol: l.Protocol, Pool: l.Pool})
+				t.Listeners = append(t.Listeners, steady.Listener{Host: nearest(p.HostIP), Protocol: l.Protocol, Pool: l.Pool})
 			}
 			if pools[l.Pool] {
 				continue
