@@ -101,6 +101,7 @@ func (r *router) redirect(ctx context.Context, want []listen.Redirection) error 
 		return nil
 	}
 	if err := listen.Adopt(ctx, r.adopts.chain, want); err != nil {
+		r.adopts.known = false // some of it may be in force
 		return err
 	}
 	r.adopts.in, r.adopts.known = want, true

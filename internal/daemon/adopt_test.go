@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +36,36 @@ func TestRoute_WhatIsAdoptedStaysOnLoopback(t *testing.T) {
 	table, err := p.proxy.Table(t.Context())
 	if err != nil || len(table.Listeners) != 1 || table.Listeners[0].Host != "127.0.0.1" {
 		t.Errorf("listeners %+v, %v", table.Listeners, err)
+	}
+}
+
+// TestRoute_ARedirectHalfMadeIsTakenBack has iptables fail between its two hooks.
+func TestRoute_ARedirectHalfMadeIsTakenBack(t *testing.T) {
+	p := newPlane(t)
+	real, err := exec.LookPath("iptables")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase \"$*\" in *'-I OUTPUT'*) exit 4;; esac\nexec " + real + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "iptables"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	if _, err := p.refresh(t.Context()); err != nil { // from here on nothing is known to be redirected
+		t.Fatal(err)
+	}
+	foreignly(t, p.port)
+	r := p.route("api-1")
+	r.Redirect = true
+	p.engine.set("api-1", steady.StateRunning, 1)
+	if err := p.Route(t.Context(), []steady.Route{r}); err == nil {
+		t.Error("no error")
+	}
+	rules, err := exec.Command(real, "-w", "5", "-t", "nat", "-S").CombinedOutput()
+	if err != nil || strings.Contains(string(rules), p.adopts.chain) {
+		t.Errorf("%v: left\n%s", err, rules)
+		_ = listen.Adopt(context.Background(), p.adopts.chain, nil)
 	}
 }
 
