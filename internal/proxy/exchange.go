@@ -294,6 +294,9 @@ func (x *exchange) hurry() {
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 { // who answers a challenge writes at once
+		x.WriteHeader(http.StatusOK)
+	}
 	x.hurry()
 	n, err := x.ResponseWriter.Write(b)
 	x.sent += int64(n)
