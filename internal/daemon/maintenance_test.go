@@ -139,6 +139,26 @@ func TestMaintain_AServiceThatIsServedByHostAlone(t *testing.T) {
 	}
 }
 
+func TestMaintain_OutlivesALeaveThatFailed(t *testing.T) {
+	p := newPlane(t)
+	b := p.backend(t, "api", "web")
+	api := p.route("api-1")
+	p.serve(t, api)
+	if _, err := b.Maintain(t.Context(), "shop", nil, &steady.Maintenance{RetryAfter: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	gone, web := api, api
+	gone.Gone, gone.Replicas = true, nil
+	web.Service, web.Ports = "web", []steady.Port{{HostIP: "127.0.0.1", Published: freePort(t), Target: 80, Transport: "tcp", Protocol: steady.HTTP}}
+	foreignly(t, web.Ports[0].Published)
+	if err := p.Route(t.Context(), []steady.Route{gone, web}); !errors.Is(err, steady.ErrPortTaken) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := p.refresh(t.Context()); err != nil || p.status(t) != http.StatusServiceUnavailable {
+		t.Errorf("%v, status %d: it is open", err, p.status(t))
+	}
+}
+
 func TestMaintain_RefusesWhatCannotBe(t *testing.T) {
 	p := newPlane(t)
 	b := p.backend(t, "api", "worker")
