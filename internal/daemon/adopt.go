@@ -41,6 +41,20 @@ type spare struct {
 	port uint16
 }
 
+// nearest is where the spare listener of a port must be: what is published on
+// loopback alone stays out of reach of other machines. What comes for another
+// address is redirected to that of the interface by which it came, any of them.
+func nearest(host string) string {
+	at, err := netip.ParseAddr(host)
+	switch {
+	case err != nil || !at.IsLoopback():
+		return ""
+	case at.Is4():
+		return "127.0.0.1" // which what starts here is redirected to
+	}
+	return "::1"
+}
+
 // spared says whether the route's ports need spare listeners: as long as others
 // publish them, and a little longer.
 func (r *router) spared(route steady.Route) bool {
@@ -87,6 +101,7 @@ func (r *router) redirect(ctx context.Context, want []listen.Redirection) error 
 		return nil
 	}
 	if err := listen.Adopt(ctx, r.adopts.chain, want); err != nil {
+		r.adopts.known = false // some of it may be in force
 		return err
 	}
 	r.adopts.in, r.adopts.known = want, true
@@ -114,7 +129,8 @@ func (r *router) Leave(ctx context.Context, service, name string, clocks steady.
 	if err != nil || !c.Running() || c.HostNet || c.PID == 0 {
 		return steady.Drained{}, nil // nobody can be told apart there, or nobody is there
 	}
-	if err := r.divert(ctx, service, c); err != nil {
+	diverted, err := r.divert(ctx, service, c)
+	if err != nil {
 		r.log.Warn("lead callers away from a replica", "replica", name, "err", err)
 	}
 	began := time.Now()
@@ -124,6 +140,11 @@ func (r *router) Leave(ctx context.Context, service, name string, clocks steady.
 		most = max(most, n)
 		d := steady.Drained{Streams: most, StreamsEnded: most - n, StreamsCut: n}
 		switch {
+		case ctx.Err() != nil:
+			if diverted {
+				r.undivert(ctx, c)
+			}
+			return d, context.Cause(ctx)
 		case err != nil: // it has ended by itself
 			return steady.Drained{Streams: most, StreamsEnded: most}, nil
 		case n == 0, clocks.Requests >= 0 && time.Since(began) >= clocks.Requests:
@@ -132,19 +153,26 @@ func (r *router) Leave(ctx context.Context, service, name string, clocks steady.
 		select {
 		case <-time.After(leaveEvery):
 		case <-ctx.Done():
-			return d, context.Cause(ctx)
 		}
 	}
 }
 
+// undivert lets a replica have its callers again that stays after all: the holder
+// to which they were sent may go.
+func (r *router) undivert(ctx context.Context, c steady.Replica) {
+	if err := listen.Divert(context.WithoutCancel(ctx), c.PID, nil); err != nil {
+		r.log.Error("lead callers to a replica again", "replica", c.Name, "err", err)
+	}
+}
+
 // divert sends those who still find the replica by the service's names to the
-// service's holder.
-func (r *router) divert(ctx context.Context, service string, c steady.Replica) error {
+// service's holder, if there is one.
+func (r *router) divert(ctx context.Context, service string, c steady.Replica) (diverted bool, err error) {
 	r.mu.Lock()
 	h, ok := r.held[service]
 	r.mu.Unlock()
 	if !ok {
-		return nil
+		return false, nil
 	}
 	to := map[netip.Addr]netip.Addr{}
 	for network, address := range c.Addresses {
@@ -154,5 +182,5 @@ func (r *router) divert(ctx context.Context, service string, c steady.Replica) e
 			to[own] = holder
 		}
 	}
-	return listen.Divert(ctx, c.PID, to)
+	return true, listen.Divert(ctx, c.PID, to)
 }

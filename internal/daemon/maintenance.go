@@ -47,7 +47,7 @@ func (b *backend) Maintenance(ctx context.Context, project string) (steady.Maint
 }
 
 // published finds the routes of the services named, of all without names, that
-// publish ports.
+// visitors from outside come to: by published ports, or by host and path.
 func (b *backend) published(ctx context.Context, project string, services []string) ([]steady.Route, error) {
 	if err := b.known(ctx, project); err != nil {
 		return nil, err
@@ -61,14 +61,16 @@ func (b *backend) published(ctx context.Context, project string, services []stri
 		switch {
 		case i < 0:
 			return nil, steady.ErrNoService.With(fmt.Sprintf("nothing of %s/%s serves", project, name), "steady status")
-		case len(routes[i].Ports) == 0:
+		case !visible(routes[i]):
 			return nil, steady.ErrUsage.With(fmt.Sprintf("%s/%s publishes no port, and calls from within the project are never under maintenance", project, name), "steady maintenance status")
 		}
 	}
 	return slices.DeleteFunc(routes, func(r steady.Route) bool {
-		return len(r.Ports) == 0 || len(services) > 0 && !slices.Contains(services, r.Service)
+		return !visible(r) || len(services) > 0 && !slices.Contains(services, r.Service)
 	}), nil
 }
+
+func visible(r steady.Route) bool { return len(r.Ports)+len(r.Rules) > 0 }
 
 // maintained is what a project's maintenances become.
 func maintained(before []steady.Maintenance, routes []steady.Route, services []string, m *steady.Maintenance) []steady.Maintenance {
@@ -145,6 +147,9 @@ func poolsOf(r steady.Route) []string {
 	var out []string
 	for _, p := range r.Ports {
 		out = append(out, steady.PoolName(r.Project, r.Service, p.Target))
+	}
+	for _, rule := range r.Rules {
+		out = append(out, steady.PoolName(r.Project, r.Service, rule.Port))
 	}
 	return slices.Compact(slices.Sorted(slices.Values(out)))
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -115,6 +116,46 @@ func TestMaintain_OfAProjectIsOfServicesToComeButForThoseOpened(t *testing.T) {
 	p.serve(t, api)
 	if shut() != "" || p.status(t) != http.StatusOK {
 		t.Errorf("the project went and came again, shut: %s", shut())
+	}
+}
+
+func TestMaintain_AServiceThatIsServedByHostAlone(t *testing.T) {
+	p := newPlane(t)
+	b := p.backend(t, "api")
+	r := p.route("api-1")
+	r.Ports, r.Rules = nil, []steady.Rule{{Host: "*", Path: "/", Port: p.target, HTTP: fmt.Sprintf("127.0.0.1:%d", p.port)}}
+	p.serve(t, r)
+	for _, names := range [][]string{nil, {"api"}} {
+		got, err := b.Maintain(t.Context(), "shop", names, &steady.Maintenance{RetryAfter: time.Minute})
+		if err != nil || len(got.Services) != 1 || !got.Services[0].Changed || p.status(t) != http.StatusServiceUnavailable {
+			t.Errorf("%v on: %+v, %v, status %d", names, got, err, p.status(t))
+		}
+		if pools := poolsOf(r); len(pools) != 1 {
+			t.Errorf("what is in flight in %v is waited for", pools)
+		}
+		if _, err := b.Maintain(t.Context(), "shop", names, nil); err != nil || p.status(t) != http.StatusOK {
+			t.Errorf("%v off: %v, status %d", names, err, p.status(t))
+		}
+	}
+}
+
+func TestMaintain_OutlivesALeaveThatFailed(t *testing.T) {
+	p := newPlane(t)
+	b := p.backend(t, "api", "web")
+	api := p.route("api-1")
+	p.serve(t, api)
+	if _, err := b.Maintain(t.Context(), "shop", nil, &steady.Maintenance{RetryAfter: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	gone, web := api, api
+	gone.Gone, gone.Replicas = true, nil
+	web.Service, web.Ports = "web", []steady.Port{{HostIP: "127.0.0.1", Published: freePort(t), Target: 80, Transport: "tcp", Protocol: steady.HTTP}}
+	foreignly(t, web.Ports[0].Published)
+	if err := p.Route(t.Context(), []steady.Route{gone, web}); !errors.Is(err, steady.ErrPortTaken) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := p.refresh(t.Context()); err != nil || p.status(t) != http.StatusServiceUnavailable {
+		t.Errorf("%v, status %d: it is open", err, p.status(t))
 	}
 }
 

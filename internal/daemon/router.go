@@ -155,6 +155,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return r.serveIfNew(ctx, after)
 	}
 	r.linger(before, routes)
+	notices := *r.maintenance
 	table := r.table(after)
 	if table.Version, err = r.store.NextTable(ctx); err != nil {
 		return err
@@ -170,11 +171,11 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		err = r.serve(ctx, table)
 	}
 	if err != nil {
-		return errors.Join(err, r.store.PutRoutes(context.WithoutCancel(ctx), restored(before, routes)))
+		return errors.Join(err, r.restore(context.WithoutCancel(ctx), before, routes, notices))
 	}
 	if err := r.setRedirects(ctx, after); err != nil {
 		ctx := context.WithoutCancel(ctx)
-		return errors.Join(err, r.store.PutRoutes(ctx, restored(before, routes)), r.serveIfNew(ctx, before))
+		return errors.Join(err, r.restore(ctx, before, routes, notices), r.serveIfNew(ctx, before))
 	}
 	r.forward(ctx, after)
 	return nil
@@ -286,6 +287,20 @@ func merge(before, routes []steady.Route) []steady.Route {
 	return out
 }
 
+// restore stores what was before routes, and the maintenances that went with them.
+func (r *router) restore(ctx context.Context, before, routes []steady.Route, notices []steady.Maintenance) error {
+	errs := []error{r.store.PutRoutes(ctx, restored(before, routes))}
+	r.maintenance = nil
+	put := map[string]bool{}
+	for _, t := range routes {
+		if own := slices.DeleteFunc(slices.Clone(notices), func(m steady.Maintenance) bool { return m.Project != t.Project }); len(own) > 0 && !put[t.Project] {
+			put[t.Project] = true
+			errs = append(errs, r.store.PutMaintenance(ctx, t.Project, own))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // restored is what must be stored to take routes back.
 func restored(before, routes []steady.Route) []steady.Route {
 	var out []steady.Route
@@ -327,7 +342,7 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 			}
 			if r.spared(route) && p.Published > 0 {
 				spares = append(spares, spare{at: len(t.Listeners), host: p.HostIP, port: p.Published})
-				t.Listeners = append(t.Listeners, steady.Listener{Protocol: l.Protocol, Pool: l.Pool})
+				t.Listeners = append(t.Listeners, steady.Listener{Host: nearest(p.HostIP), Protocol: l.Protocol, Pool: l.Pool})
 			}
 			if pools[l.Pool] {
 				continue

@@ -14,8 +14,8 @@ import (
 const divertChain = "STEADY-DIVERT"
 
 // Divert sends new TCP connections that come for one of the addresses of the
-// network namespace of process pid on to another address, with the same port.
-// Connections that are open stay. It holds until the namespace is gone.
+// network namespace of process pid on to another address, with the same port; none
+// ends that. Connections that are open stay. It holds until the namespace is gone.
 func Divert(ctx context.Context, pid int, to map[netip.Addr]netip.Addr) error {
 	err := inNamespace(ctx, pid, func() error {
 		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {

@@ -37,6 +37,14 @@ func TestDivert_NewConnectionsGoOnOpenOnesStay(t *testing.T) {
 	if got := before.ask(); got != "old" {
 		t.Errorf("one from before: %q", got)
 	}
+	if err := listen.Divert(t.Context(), old.pid, nil); err != nil {
+		t.Fatal(err)
+	}
+	after := callTCP(t, client, "10.78.0.2:7000")
+	if got := after.ask(); got != "old" {
+		t.Errorf("a new connection once it has ended: %q", got)
+	}
+	after.Close()
 	before.Close()
 	for end := time.Now().Add(10 * time.Second); ; {
 		n, err := listen.Connected(old.pid)

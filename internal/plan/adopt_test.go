@@ -82,3 +82,60 @@ func TestUndo_GivesThePortBack(t *testing.T) {
 		}
 	}
 }
+
+// An adoption was left half-way, as failure_action pause has it: the release serves
+// beside the old container, which still publishes the port.
+func TestBuild_GoesOnWithAnAdoptionLeftHalfWay(t *testing.T) {
+	w := new(world).moves("api", port(8000))
+	w.in.Targets[0].Release = w.in.Serving["api"]
+	w.in.Routes[0].Redirect = true
+	for _, there := range []bool{true, false} {
+		if there {
+			w.composed("api", 8000)
+		} else {
+			w.in.Observed.Replicas = w.in.Observed.Replicas[:1]
+		}
+		p, err := plan.Build(w.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := -1
+		for i, s := range p.Steps {
+			if s.Kind != steady.StepShift {
+				continue
+			}
+			last = i
+			stop := slices.IndexFunc(p.Steps, func(x steady.Step) bool { return x.ID == "api/stop/shop-api-1" })
+			if before := stop > i; s.Routes[0].Redirect != before {
+				t.Errorf("%s: redirect %v\n%s", s.ID, !before, p)
+			}
+		}
+		if last < 0 || p.Steps[last].Routes[0].Redirect || there != (p.Steps[last].ID == "api/bind") {
+			t.Errorf("the port stays redirected:\n%s", p)
+		}
+		if inOrder(t, p); there {
+			begun := map[string]bool{}
+			for _, s := range p.Steps {
+				begun[s.ID] = true
+			}
+			if u := plan.Undo(p, begun); u.Steps[0].ID != "undo/api/withdraw" || !u.Steps[0].Routes[0].Redirect {
+				t.Errorf("undo\n%s", u)
+			}
+		}
+	}
+}
+
+// The same, and the next release is exchanged stop-first: the port is the old
+// container's until it has stopped.
+func TestBuild_AnAdoptionLeftHalfWayIsWithdrawnWithItsRedirect(t *testing.T) {
+	w := new(world).moves("api", port(8000), order(steady.StopFirst)).composed("api", 8000)
+	w.in.Routes[0].Redirect = true
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(p.Steps, func(s steady.Step) bool { return s.ID == "api/withdraw" })
+	if i < 0 || !p.Steps[i].Routes[0].Redirect {
+		t.Errorf("plan\n%s", p)
+	}
+}

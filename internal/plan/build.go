@@ -96,6 +96,13 @@ func (m *move) beside() bool {
 	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyJob
 }
 
+// adopts says whether containers that are not ours publish the ports until the new
+// replicas, which stand beside them, have taken over; an adoption that was left
+// half-way goes on as a scaling.
+func (m *move) adopts() bool {
+	return m.beside() && slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 })
+}
+
 type builder struct {
 	in    Input
 	plan  *steady.Plan

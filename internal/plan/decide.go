@@ -68,7 +68,7 @@ func (b *builder) settle(m *move) {
 			dead++
 		}
 	}
-	if m.spec().Job || dead == 0 && len(m.old) == 0 {
+	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect {
 		m.keep("same files, same environment, same image")
 		return
 	}

@@ -77,7 +77,7 @@ func (b *builder) batches(m *move, needs []string) {
 		}
 		stops = b.retire(m, b.leaving(m, k), needs)
 	}
-	if m.Strategy == steady.StrategyAdopt {
+	if m.adopts() {
 		r := b.routeTo(m, m.To, m.fresh)
 		r.Redirect = false
 		b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},

@@ -140,7 +140,7 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	if s.Strategy == steady.StrategyStopFirst {
 		needs = u.clear(s)
 	}
-	if s.Strategy == steady.StrategyAdopt && u.begun[s.Service+"/bind"] {
+	if u.begun[s.Service+"/bind"] {
 		if r, ok := u.back(s.Service); ok { // our listener must free the port first
 			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
 		}

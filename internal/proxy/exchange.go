@@ -79,7 +79,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	defer x.pool.release()
-	x.flight.ender, x.flight.from, x.flight.header = x, c, in.Header
+	x.flight.ender, x.flight.from, x.flight.header = x, c.far(in), in.Header
 	x.remember()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
@@ -294,6 +294,9 @@ func (x *exchange) hurry() {
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 { // who answers a challenge writes at once
+		x.WriteHeader(http.StatusOK)
+	}
 	x.hurry()
 	n, err := x.ResponseWriter.Write(b)
 	x.sent += int64(n)

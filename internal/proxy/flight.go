@@ -34,10 +34,11 @@ type flight struct {
 	ender
 	from   interface{ RemoteAddr() net.Addr } // the client's connection
 	header http.Header                        // of the request; nil where there is none
-	sign   string                             // of the upstream that the client is kept at
+	sign   string                             // of the upstreams that the client is kept at, this service's among them
 
 	kind       int
 	upstream   *upstream
+	kept       bool // the client is where it was
 	asked      bool // end was called by a drain
 	wasCut     bool // cut was called by a drain
 	marked     bool // a maintenance began meanwhile that does not let it through

@@ -68,6 +68,7 @@ func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	if f.sign != "" {
 		u = p.wanted(f.sign, avoid)
 	}
+	f.kept = u != nil
 	if u == nil {
 		u = p.choose(avoid)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,27 @@ func clientOf(c net.Conn) *clientConn {
 		c = t.NetConn()
 	}
 	return c.(*clientConn)
+}
+
+// far is who is at the other end of a request's connection. Over HTTP/3 there is no
+// connection of ours below it: the request itself says from where it came.
+func (c *clientConn) far(in *http.Request) interface{ RemoteAddr() net.Addr } {
+	if c.TCPConn != nil {
+		return c
+	}
+	return remote(in.RemoteAddr)
+}
+
+// remote is an address as http.Request has it.
+type remote string
+
+// RemoteAddr is that address; nil where it cannot be read.
+func (r remote) RemoteAddr() net.Addr {
+	at, err := netip.ParseAddrPort(string(r))
+	if err != nil {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(at)
 }
 
 // How far a TLS connection has come.

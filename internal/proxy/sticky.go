@@ -13,15 +13,36 @@ func (u *upstream) sign() string {
 	return u.signed
 }
 
+// Services of one host share a cookie's name: browsers tell cookies apart by neither
+// port nor, with Path=/, path. So its value holds a sign for each, the newest first.
+const (
+	mostSigns = 8
+	signSize  = 16 // of steady.StickyToken
+)
+
 // wanted finds the upstream in force that a cookie names, unless it cannot be
 // reached just now. p.mu is held.
-func (p *pool) wanted(sign string, avoid *upstream) *upstream {
-	for _, u := range p.routed {
-		if u != avoid && !u.failing() && u.sign() == sign {
-			return u
+func (p *pool) wanted(signs string, avoid *upstream) *upstream {
+	for sign := range strings.SplitSeq(signs, ".") {
+		for _, u := range p.routed {
+			if u != avoid && !u.failing() && u.sign() == sign {
+				return u
+			}
 		}
 	}
 	return nil
+}
+
+// signed puts a sign before those that a cookie had.
+func signed(sign, before string) string {
+	out, n := sign, 1
+	for other := range strings.SplitSeq(before, ".") {
+		if n < mostSigns && len(other) == signSize && other != sign {
+			out += "." + other
+			n++
+		}
+	}
+	return out
 }
 
 // remember notes which upstream the client was kept at, if any.
@@ -31,7 +52,7 @@ func (x *exchange) remember() {
 		return
 	}
 	if c, err := x.in.Cookie(s.Cookie); err == nil {
-		x.sign = c.Value
+		x.sign = c.Value[:min(len(c.Value), mostSigns*(signSize+1)-1)]
 	}
 }
 
@@ -42,11 +63,11 @@ func (x *exchange) stick(h http.Header) {
 		return
 	}
 	s := x.pool.sticky.Load()
-	if s == nil || x.sign == x.upstream.sign() {
+	if s == nil || x.kept {
 		return
 	}
 	c := http.Cookie{
-		Name: s.Cookie, Value: x.upstream.sign(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: s.Cookie, Value: signed(x.upstream.sign(), x.sign), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: x.in.TLS != nil || strings.EqualFold(x.in.Header.Get("X-Forwarded-Proto"), "https"),
 		MaxAge: int(s.TTL.Seconds()),
 	}

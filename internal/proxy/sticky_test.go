@@ -113,3 +113,28 @@ func TestSticky_AWebSocketIsKeptToo(t *testing.T) {
 		t.Errorf("cookies %v", got)
 	}
 }
+
+// Two services of one host, by path, whose cookie has the same name.
+func TestSticky_ServicesOfOneHostDoNotForgetEachOthersClients(t *testing.T) {
+	h := newHosts(t)
+	for i, name := range []string{"api", "v2"} {
+		h.pools[i].Sticky = &steady.Sticky{Cookie: steady.DefaultStickyCookie}
+		h.pools[i].Upstreams = []steady.Upstream{backend(t, name+"1", 1, says(name+"1")), backend(t, name+"2", 1, says(name+"2")), backend(t, name+"3", 1, says(name+"3"))}
+	}
+	h.force(h.listener(to("*", "/", "api"), to("*", "/v2", "v2")))
+	for range 4 {
+		c := h.http()
+		c.Jar, _ = cookiejar.New(nil)
+		first := map[string]string{}
+		for i := range 6 {
+			for _, path := range []string{"/", "/v2"} {
+				res, got := ask(t, c, h.url(path))
+				if i == 0 {
+					first[path] = got
+				} else if got != first[path] || len(res.Cookies()) > 0 {
+					t.Fatalf("%s was at %s, now at %s, cookies %v", path, first[path], got, res.Cookies())
+				}
+			}
+		}
+	}
+}

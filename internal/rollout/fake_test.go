@@ -103,8 +103,8 @@ func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady
 	return steady.Drained{Requests: 3}, nil
 }
 
-func (p *place) Leave(_ context.Context, service, name string, _ steady.Drain) (steady.Drained, error) {
-	defer p.note("leave %s", name)()
+func (p *place) Leave(_ context.Context, service, name string, clocks steady.Drain) (steady.Drained, error) {
+	defer p.note("leave %s %s", name, clocks.Requests)()
 	return steady.Drained{Streams: 1, StreamsCut: 1}, nil
 }
 

@@ -346,3 +346,17 @@ func TestRollout_WhoHearsOfTheEndMayDeployAgainAtOnce(t *testing.T) {
 		d.await(t, p, r.ID)
 	}
 }
+
+func TestRollout_WhatComposeMadeIsDrainedByTheFilesClocks(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	p.mu.Lock()
+	p.projects["shop-api-1"] = "shop"
+	p.replicas["shop-api-1"] = steady.Replica{ID: "x", Name: "shop-api-1", Service: "api", State: steady.StateRunning,
+		Published: []steady.Port{{Published: 8000, Target: 8000, Transport: "tcp"}}}
+	p.mu.Unlock()
+	r := d.deploy(t, p, request(spec("api", "v1", func(s *steady.Spec) { s.Drain.Requests = 7 * time.Minute })))
+	if r.State != steady.RolloutDone || !p.called("leave shop-api-1 7m0s") {
+		t.Errorf("%s, %v, calls %v", r.State, r.Error, p.calls)
+	}
+}

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,7 +159,8 @@ func (r *run) portsFree(ctx context.Context) error {
 		for _, route := range s.Routes {
 			p, _ := r.plan.Of(route.Service)
 			adopts := p.Strategy == steady.StrategyAdopt || p.Strategy == steady.StrategyStopFirst && p.From == 0
-			if !adopts {
+			half := slices.ContainsFunc(r.plan.Before, func(b steady.Route) bool { return b.Service == route.Service && b.Redirect })
+			if !adopts && !half {
 				routes = append(routes, route)
 			}
 		}

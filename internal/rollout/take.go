@@ -170,8 +170,13 @@ func upstreams(n int) string {
 
 func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 	clocks := steady.Drain{Requests: steady.DefaultDrainRequests, Streams: steady.DefaultDrainStreams}
-	if old, err := r.engine.Journal.Release(ctx, r.Project, s.Service, s.Release); err == nil {
-		clocks = old.Spec.Drain
+	number := s.Release
+	if number == 0 { // not ours, so the file knows best that takes it over
+		p, _ := r.plan.Of(s.Service)
+		number = p.To
+	}
+	if of, err := r.engine.Journal.Release(ctx, r.Project, s.Service, number); err == nil {
+		clocks = of.Spec.Drain
 	}
 	d, err := r.engine.Router.Drain(ctx, []string{s.Replica}, clocks)
 	if err == nil && s.Direct {
