@@ -110,9 +110,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
 	ro.Crash = crashAt(o.CrashAt)
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
+	front.given = rec.refresh
 
-	stops.start("proxy watch", front.Run)
 	stops.start("reconciler", rec.Run)
+	stops.start("proxy watch", front.Run)
 	stops.start("rollouts", ro.Run)
 	stops.start("meter", b.meter.Run)
 	b.router, b.rollouts = rt, ro

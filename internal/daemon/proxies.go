@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,8 +31,9 @@ type proxies struct {
 	command []string
 	stderr  io.Writer // a file, where the proxy can write when the daemon is gone
 	log     *slog.Logger
-	died    chan struct{} // one of ours has; holds one
-	stdout  io.Writer     // of the access log, where it goes to standard output
+	died    chan struct{}               // one of ours has; holds one
+	given   func(context.Context) error // follows the giving of listeners; nil: nothing does
+	stdout  io.Writer                   // of the access log, where it goes to standard output
 
 	last     atomic.Int64 // process id of the proxy that answered last
 	restarts atomic.Int64 // how often it was another than before
@@ -53,7 +55,7 @@ func (p *proxies) Run(ctx context.Context) error {
 		pid := p.pid(ctx)
 		if pid > 0 && pid != last {
 			last = pid
-			if err := p.keeper.give(ctx); err != nil && ctx.Err() == nil {
+			if err := p.give(ctx); err != nil && ctx.Err() == nil {
 				p.log.Warn("give the listeners kept to another proxy", "pid", pid, "err", err)
 			}
 		}
@@ -65,6 +67,16 @@ func (p *proxies) Run(ctx context.Context) error {
 			p.log.Error("start the proxy", "err", err)
 		}
 	}
+}
+
+// give gives another proxy the listeners kept; what it could not have may have got
+// another port, so the router looks at it anew.
+func (p *proxies) give(ctx context.Context) error {
+	err := p.keeper.give(ctx)
+	if p.given != nil {
+		err = errors.Join(err, p.given(ctx))
+	}
+	return err
 }
 
 // pid is the proxy's process id, 0 when none answers.

@@ -212,6 +212,9 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 }
 
 // forget removes the holder of a service that was not there before.
+//
+// It goes as soon as nothing is in flight through it: until then its names lead
+// some callers to where nobody listens any more.
 func (u *undoer) forget(s steady.ServicePlan) {
 	made := u.steps(steady.StepHolder, s.Service)
 	if r, _ := u.before(s.Service); r.Held || len(made) == 0 {
@@ -219,7 +222,7 @@ func (u *undoer) forget(s steady.ServicePlan) {
 	}
 	var needs []string
 	for _, st := range u.plan.Steps {
-		if st.Service == s.Service || st.Kind == steady.StepShift {
+		if st.Kind == steady.StepShift || st.Kind == steady.StepDrain && st.Service == s.Service {
 			needs = append(needs, st.ID)
 		}
 	}
