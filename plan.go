@@ -99,6 +99,7 @@ type Step struct {
 	Replica string        `json:"replica,omitempty"` // container name
 	Routes  []Route       `json:"routes,omitempty"`  // StepShift
 	Direct  bool          `json:"direct,omitempty"`  // StepDrain: others reach the replica not through the proxy
+	Brief   bool          `json:"brief,omitempty"`   // StepDrain: streams are ended at once, as somebody waits for the end
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
 	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps

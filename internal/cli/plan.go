@@ -85,6 +85,9 @@ func reconnects(v steady.ServicePlan) string {
 	for _, r := range v.Reconnects {
 		who = append(who, fmt.Sprintf("%s (%s)", r.Client, count(int64(r.Streams), "stream")))
 	}
+	if v.StreamClock == 0 {
+		return strings.Join(who, ", ") + ": must connect again"
+	}
 	if v.StreamClock < 0 {
 		return strings.Join(who, ", ") + ": the old replicas wait until they have ended"
 	}

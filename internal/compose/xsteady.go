@@ -51,7 +51,7 @@ func Keys() []Key {
 		{Name: "drain.requests", Type: "duration", Default: steady.DefaultDrainRequests.String(), parse: duration,
 			Doc: "How long requests in flight may take to end before the old replica is stopped."},
 		{Name: "drain.streams", Type: "duration", Default: steady.DefaultDrainStreams.String(), parse: duration,
-			Doc: "The same for WebSockets, event streams and TCP connections."},
+			Doc: "The same for WebSockets, event streams and TCP connections. A service that is replaced stop-first does not wait for them: that would only lengthen its gap."},
 		{Name: "sticky", Type: "true | false", Default: "false", parse: boolean,
 			Doc: "Whether a client stays at one replica, by a cookie that the proxy sets, as long as that replica takes traffic. Setting sticky.cookie or sticky.ttl is true as well."},
 		{Name: "sticky.cookie", Type: "name", Default: steady.DefaultStickyCookie, parse: cookie,

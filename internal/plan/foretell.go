@@ -23,7 +23,7 @@ func (b *builder) foretell(m *move) {
 		m.Reconnects = append(m.Reconnects, steady.Reconnect{Client: client, Streams: n})
 	}
 	slices.SortFunc(m.Reconnects, func(x, y steady.Reconnect) int { return cmp.Compare(x.Client, y.Client) })
-	if len(m.Reconnects) > 0 {
+	if len(m.Reconnects) > 0 && m.beside() {
 		m.StreamClock = b.in.Serving[m.Service].Spec.Drain.Streams
 	}
 }

@@ -201,7 +201,7 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 		direct := m.beside() && (len(r.Published) > 0 || b.enters(m))
 		if b.visited(m) && r.Release > 0 || direct {
 			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
-				Release: r.Release, Replica: r.Name, Direct: direct, Needs: needs})}
+				Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside(), Needs: needs})}
 		}
 		stops = append(stops, b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
 			Release: r.Release, Replica: r.Name, Needs: after}))

@@ -176,18 +176,19 @@ func (u *undoer) clear(s steady.ServicePlan) []string {
 	}
 	for _, c := range started {
 		stops = append(stops, u.add(steady.Step{ID: "undo/" + s.Service + "/stop/" + c.Replica, Kind: steady.StepStop,
-			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: u.drain(c, withdrawn)}))
+			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: u.drain(c, withdrawn, true)}))
 	}
 	return stops
 }
 
-// drain drains one new replica once nobody routes to it.
-func (u *undoer) drain(c steady.Step, withdrawn []string) []string {
+// drain drains one new replica once nobody routes to it; brief where the old one
+// waits for it.
+func (u *undoer) drain(c steady.Step, withdrawn []string, brief bool) []string {
 	if len(withdrawn) == 0 {
 		return nil
 	}
 	return []string{u.add(steady.Step{ID: "undo/" + c.Service + "/drain/" + c.Replica, Kind: steady.StepDrain,
-		Service: c.Service, Release: c.Release, Replica: c.Replica, Needs: withdrawn})}
+		Service: c.Service, Release: c.Release, Replica: c.Replica, Brief: brief, Needs: withdrawn})}
 }
 
 // discard drains, stops and removes the new replicas: once the traffic is back
@@ -202,7 +203,7 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 		stop := "undo/" + s.Service + "/stop/" + c.Replica
 		if !slices.ContainsFunc(u.plan.Steps, func(x steady.Step) bool { return x.ID == stop }) {
 			if shifted {
-				after = u.drain(c, needs)
+				after = u.drain(c, needs, false)
 			}
 			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: after})
 		}

@@ -178,6 +178,9 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 	if of, err := r.engine.Journal.Release(ctx, r.Project, s.Service, number); err == nil {
 		clocks = of.Spec.Drain
 	}
+	if s.Brief {
+		clocks.Streams = 0
+	}
 	d, err := r.engine.Router.Drain(ctx, []string{s.Replica}, clocks)
 	if err == nil && s.Direct {
 		var direct steady.Drained
