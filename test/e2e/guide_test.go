@@ -214,9 +214,11 @@ func (h *host) frontWith(e *edge) {
 	}
 	live := filepath.Join(e.dir, "live", edgeDomain)
 	args = append(args, "--certificate", filepath.Join(live, "fullchain.pem"), "--certificate-key", filepath.Join(live, "privkey.pem"))
-	if r := h.must(args...); !strings.Contains(r.out, "nginx was reloaded once") {
-		h.t.Errorf("install: %s%s", r.out, r.err)
-	}
+	e.reloading(func() {
+		if r := h.must(args...); !strings.Contains(r.out, "nginx was reloaded once") {
+			h.t.Errorf("install: %s%s", r.out, r.err)
+		}
+	})
 	if r := h.must(args...); !strings.Contains(r.out, "unchanged") {
 		h.t.Errorf("install again: %s%s", r.out, r.err)
 	}
@@ -227,9 +229,7 @@ func (h *host) frontWith(e *edge) {
 	if err := e.obtain(edgeDomain); err != nil {
 		h.t.Errorf("renew: %v", err)
 	}
-	before := e.workers()
-	e.nginx("-s", "reload") // certbot's deploy hook
-	e.settled(before...)
+	e.reloading(func() { e.nginx("-s", "reload") }) // certbot's deploy hook
 }
 
 // ask asks nginx over plain HTTP.
@@ -308,7 +308,7 @@ func (e *edge) control(h *host) {
 	site := strings.NewReplacer("127.0.0.1:"+h.env["API_PORT"], "127.0.0.1:"+text, edgeDomain, controlDomain, "gesalps", "control").
 		Replace(e.read("sites-available/gesalps-api"))
 	e.write("sites-enabled/control", site)
-	e.nginx("-s", "reload")
+	e.reloading(func() { e.nginx("-s", "reload") })
 	s := &control.Service{Engine: engine, Name: "e2e-nginx-control", Port: uint16(number(t, text)), Inner: 8000, Env: []string{"START_DELAY=500ms"}}
 	t.Cleanup(func() { _ = s.Down(context.Background()) })
 	if err := s.Replace(context.Background(), "gesalp-api:v1", "RELEASE=1"); err != nil {
@@ -316,6 +316,12 @@ func (e *edge) control(h *host) {
 	}
 	answers(t, "http://127.0.0.1:"+text)
 	loads := e.loads(controlDomain)[:2]
+	for _, l := range loads {
+		h.eventually("the control is under load", func() bool { return l.Counts().Sent > guideH2Rate })
+		if n := l.Counts().Lost; n > 0 {
+			t.Errorf("%s: %d lost before anything was replaced", l.what, n)
+		}
+	}
 	for release := 2; release <= 3; release++ {
 		if err := s.Replace(context.Background(), "gesalp-api:v1", fmt.Sprintf("RELEASE=%d", release)); err != nil {
 			t.Fatal(err)

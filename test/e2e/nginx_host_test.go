@@ -90,6 +90,15 @@ func (e *edge) settled(before ...string) []string {
 	}
 }
 
+// reloading does what makes nginx reload, and waits until the workers before, which
+// accept a while longer, are gone.
+func (e *edge) reloading(do func()) {
+	e.t.Helper()
+	before := e.workers()
+	do()
+	e.settled(before...)
+}
+
 // nginx runs the binary with the edge's configuration.
 func (e *edge) nginx(args ...string) {
 	e.t.Helper()
