@@ -72,6 +72,7 @@ var onlyIn = map[string][]string{
 	"github.com/quic-go/quic-go":       {"internal/listen"},
 	"go.uber.org/zap":                  {"internal/listen"}, // certmagic wants one of its loggers
 	"github.com/letsencrypt/pebble":    {},                  // tests only
+	"github.com/mholt/acmez":           {},                  // tests only: listen has certmagic
 	"github.com/prometheus":            {"internal/metrics"},
 }
 

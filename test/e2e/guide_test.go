@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -12,23 +13,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/moby/moby/client"
 
+	"gesalpai.ch/steady/test/acme"
 	"gesalpai.ch/steady/test/control"
 	"gesalpai.ch/steady/test/load"
 )
 
 const (
-	guideRollouts = 10  // of the api, through nginx
-	guideRate     = 150 // requests per second, the five loads together
-	guideH2Rate   = 20  // the same over HTTP/2
+	guideRollouts = 10  // of every service, through nginx
+	guideRate     = 120 // requests per second, the five loads together
+	guideH2Rate   = 40  // the same over HTTP/2, without streams
+	guideBehind   = 10  // of the services behind the api
 )
 
 // script runs the stack's deploy.sh, as the guide does.
@@ -80,12 +80,13 @@ func TestDeployScript_SaysWhatToDoWithoutSteady(t *testing.T) {
 }
 
 // TestGuide_FromTopToBottomBehindNginxLosesNothing walks the guide: first
-// deployment, nginx, TLS, verification, deployments under load, several
-// instances, rollback, the logs; and then the guide's own procedure behind the
-// same nginx under the same load, which must lose.
+// deployment, nginx, a certificate from an ACME server, verification, deployments
+// of all services under load, several instances, rollback, the logs; and then the
+// guide's own procedure behind the same nginx under the same load, which must lose.
 func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	h, c := logged(t, "e2e-guide")
 	h.layScript()
+	h.hasten("queue")
 	e := newEdge(t)
 
 	h.deployScript(1, "all")
@@ -93,9 +94,7 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	h.verify(e)
 
 	workers := e.settled()
-	url := e.plain(edgeDomain)
-	l := load.Start(load.Options{URL: url, Host: edgeDomain, Rate: guideRate, Duration: 20 * time.Minute})
-	h2 := e.startH2(guideH2Rate)
+	loads := e.loads(edgeDomain)
 	turns := []load.Shift{{Release: 1}}
 	turn := func(release int, do func()) {
 		s := load.Shift{Release: release, From: time.Now()}
@@ -104,17 +103,19 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 		turns = append(turns, s)
 	}
 	for i := 2; i <= guideRollouts+1; i++ {
-		turn(i, func() { h.deployScript(i, "api") })
+		if i == guideRollouts+1 {
+			h.must("scale", "api=2")
+		}
+		turn(i, func() { h.deployScript(i, "all") })
+		h.runs(i)
 	}
-	h.must("scale", "api=2")
-	turn(guideRollouts+2, func() { h.deployScript(guideRollouts+2, "all") })
-	turn(guideRollouts+1, func() { h.must("rollback", "api") })
-	report := l.Stop()
-	asked, failed := h2()
-	judge(t, h, c, report, turns)
-	t.Logf("HTTP/2: %d asked, %d failed", asked, len(failed))
-	if asked == 0 || len(failed) > 0 {
-		t.Errorf("HTTP/2: of %d requests failed %v", asked, failed)
+	turn(guideRollouts, func() { h.must("rollback", "api") })
+	for _, l := range loads {
+		l.Stop()
+	}
+	for _, l := range loads {
+		t.Log(l.what)
+		judge(t, h, c, l.Stop(), turns)
 	}
 	if now := e.workers(); !slices.Equal(now, workers) {
 		t.Errorf("nginx was reloaded: workers %v, then %v", workers, now)
@@ -129,6 +130,61 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	h.must("nginx", "remove", "gesalps-api", "--conf-dir", e.dir)
 }
 
+// hasten gives the streams of a service a short clock: who is connected to the queue
+// stays so until then, and it is replaced stop-first.
+func (h *host) hasten(service string) {
+	h.t.Helper()
+	b, err := os.ReadFile(filepath.Join(h.dir, "override.yml"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.write("override.yml", string(b)+"  "+service+":\n    x-steady:\n      drain: { streams: 500ms }\n")
+}
+
+// named is a load and what it is.
+type named struct {
+	*load.Running
+	what string
+}
+
+// loads fires at the domain over HTTP/1.1 and over HTTP/2, on kept and on fresh
+// connections, POST included; and by way of the api at the services behind it.
+func (e *edge) loads(domain string) []named {
+	behind := load.Options{
+		Rate: guideBehind, HTTP2: true, Duration: 20 * time.Minute,
+		Mix: load.Mix{KeepAlive: 0.5, Fresh: 0.5}, Paths: load.Paths{KeepAlive: "/ask/report", Fresh: "/ask/queue"},
+	}
+	return []named{
+		{e.load(domain, load.Options{Rate: guideRate, Duration: 20 * time.Minute}), "HTTP/1.1"},
+		{e.load(domain, load.Options{Rate: guideH2Rate, Duration: 20 * time.Minute, HTTP2: true}), "HTTP/2"},
+		{e.load(domain, behind), "HTTP/2, report-service and queue by way of the api"},
+	}
+}
+
+// stack is how many services the reference stack has.
+const stack = 5
+
+// runs fails the test unless every service runs the release, and nothing else runs.
+func (h *host) runs(release int) {
+	h.t.Helper()
+	const format = `{{index .Config.Labels "com.docker.compose.service"}}{{range .Config.Env}} {{.}}{{end}}`
+	out, err := exec.Command("docker", append([]string{"inspect", "--format", format}, h.containers()...)...).Output()
+	if err != nil {
+		h.t.Fatalf("docker inspect: %v", err)
+	}
+	services := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		services[words[0]] = true
+		if !slices.Contains(words, fmt.Sprintf("RELEASE=%d", release)) {
+			h.t.Errorf("after the rollout of release %d a container of another runs: %s", release, line)
+		}
+	}
+	if len(services) != stack {
+		h.t.Errorf("after the rollout of release %d run %v", release, services)
+	}
+}
+
 // must runs a command that has to succeed.
 func (h *host) must(args ...string) result {
 	h.t.Helper()
@@ -139,23 +195,30 @@ func (h *host) must(args ...string) result {
 	return r
 }
 
-// frontWith is the guide's "Configure Nginx": first plain, so that an ACME client
-// can prove the domain, then with the certificate.
+// frontWith is the guide's "Configure Nginx" and "SSL": first plain, so that an ACME
+// server can see that the domain is ours, then with the certificate it gave.
 func (h *host) frontWith(e *edge) {
 	h.t.Helper()
+	e.ca = acme.Start(h.t, acme.Validated{HTTP: number(h.t, e.http), TLS: closedPort(h.t)})
+	e.roots = e.ca.Issued
+	if err := e.obtain(edgeDomain); err == nil {
+		h.t.Error("there was a certificate before there was a site: the ACME server looks at nothing")
+	}
 	args := []string{
 		"nginx", "install", "--domain", edgeDomain, "--service", "api", "--name", "gesalps-api", "--conf-dir", e.dir,
-		"--acme-webroot", filepath.Join(e.dir, "webroot"), "--log-dir", filepath.Join(e.dir, "log"), "--http-port", e.http, "--https-port", e.tls,
+		"--acme-webroot", e.webroot(), "--log-dir", filepath.Join(e.dir, "log"), "--http-port", e.http, "--https-port", e.tls,
 	}
 	h.must(args...)
-	e.write("webroot/.well-known/acme-challenge/token", "proof")
-	if status, body := e.ask("/.well-known/acme-challenge/token"); status != 200 || body != "proof" {
-		h.t.Errorf("ACME: %d %s", status, body)
+	if err := e.obtain(edgeDomain); err != nil {
+		h.t.Fatal(err)
 	}
-	args = append(args, "--certificate", e.cert, "--certificate-key", e.key)
-	if r := h.must(args...); !strings.Contains(r.out, "nginx was reloaded once") {
-		h.t.Errorf("install: %s%s", r.out, r.err)
-	}
+	live := filepath.Join(e.dir, "live", edgeDomain)
+	args = append(args, "--certificate", filepath.Join(live, "fullchain.pem"), "--certificate-key", filepath.Join(live, "privkey.pem"))
+	e.reloading(func() {
+		if r := h.must(args...); !strings.Contains(r.out, "nginx was reloaded once") {
+			h.t.Errorf("install: %s%s", r.out, r.err)
+		}
+	})
 	if r := h.must(args...); !strings.Contains(r.out, "unchanged") {
 		h.t.Errorf("install again: %s%s", r.out, r.err)
 	}
@@ -163,6 +226,10 @@ func (h *host) frontWith(e *edge) {
 	if status, _ := e.ask("/health"); status != 308 {
 		h.t.Errorf("plain HTTP answers %d, want a redirect", status)
 	}
+	if err := e.obtain(edgeDomain); err != nil {
+		h.t.Errorf("renew: %v", err)
+	}
+	e.reloading(func() { e.nginx("-s", "reload") }) // certbot's deploy hook
 }
 
 // ask asks nginx over plain HTTP.
@@ -189,7 +256,7 @@ func (e *edge) ask(path string) (int, string) {
 // verify is the guide's "Verify Deployment".
 func (h *host) verify(e *edge) {
 	h.t.Helper()
-	client := e.client(false)
+	client := e.client()
 	defer client.CloseIdleConnections()
 	res, err := client.Get("https://" + edgeDomain + "/health")
 	if err != nil {
@@ -198,6 +265,13 @@ func (h *host) verify(e *edge) {
 	res.Body.Close()
 	if res.StatusCode != 200 {
 		h.t.Errorf("health: %s", res.Status)
+	}
+	leaf := res.TLS.PeerCertificates[0]
+	if !strings.Contains(leaf.Issuer.CommonName, "Pebble") {
+		h.t.Errorf("the certificate is of %q", leaf.Issuer.CommonName)
+	}
+	if renewed, _ := pem.Decode([]byte(e.read("live/" + edgeDomain + "/fullchain.pem"))); renewed == nil || !bytes.Equal(renewed.Bytes, leaf.Raw) {
+		h.t.Error("nginx does not serve the certificate that was renewed")
 	}
 	if r := h.must("ps"); !strings.Contains(r.out, "api") || !strings.Contains(r.out, "report-service") {
 		h.t.Errorf("ps:\n%s", r.out)
@@ -209,77 +283,12 @@ func (h *host) verify(e *edge) {
 }
 
 // client asks nginx over TLS, whatever the domain resolves to.
-func (e *edge) client(h2 bool) *http.Client {
-	var protocols http.Protocols
-	protocols.SetHTTP1(!h2)
-	protocols.SetHTTP2(h2)
+func (e *edge) client() *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", "127.0.0.1:"+e.tls)
 	}
-	return &http.Client{Timeout: soon, Transport: &http.Transport{
-		Protocols: &protocols, DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: e.roots},
-	}}
-}
-
-// startH2 asks over HTTP/2, GET and POST in turn, until the function it gives is
-// called, which tells how many were asked and what went wrong.
-func (e *edge) startH2(rate int) (stop func() (int, []string)) {
-	client := e.client(true)
-	ctx, cancel := context.WithCancel(context.Background())
-	var asked atomic.Int64
-	var mu sync.Mutex
-	var failed []string
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(time.Second / time.Duration(rate))
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			n := asked.Add(1)
-			wg.Go(func() {
-				if err := askH2(client, n); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					failed = append(failed, err.Error())
-				}
-			})
-		}
-	})
-	return func() (int, []string) {
-		cancel()
-		wg.Wait()
-		client.CloseIdleConnections()
-		return int(asked.Load()), failed
-	}
-}
-
-func askH2(client *http.Client, n int64) error {
-	res, err := (*http.Response)(nil), error(nil)
-	sent := fmt.Sprintf("body %d", n)
-	if n%2 == 0 {
-		res, err = client.Get("https://" + edgeDomain + "/echo")
-	} else {
-		res, err = client.Post("https://"+edgeDomain+"/echo", "text/plain", strings.NewReader(sent))
-	}
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	switch {
-	case err != nil:
-		return err
-	case res.StatusCode != 200 || res.ProtoMajor != 2:
-		return fmt.Errorf("%s %s", res.Proto, res.Status)
-	case n%2 == 1 && string(b) != sent:
-		return fmt.Errorf("%q came back as %q", sent, b)
-	}
-	return nil
+	return &http.Client{Timeout: soon, Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: e.roots}}}
 }
 
 // control is the positive control: the guide's own procedure, stop and start and
@@ -292,22 +301,27 @@ func (e *edge) control(h *host) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	text := freePort(t)
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
+	if err := e.obtain(controlDomain); err != nil { // of the webroot that the site serves
 		t.Fatal(err)
 	}
+	text := freePort(t)
 	site := strings.NewReplacer("127.0.0.1:"+h.env["API_PORT"], "127.0.0.1:"+text, edgeDomain, controlDomain, "gesalps", "control").
 		Replace(e.read("sites-available/gesalps-api"))
 	e.write("sites-enabled/control", site)
-	e.nginx("-s", "reload")
-	s := &control.Service{Engine: engine, Name: "e2e-nginx-control", Port: uint16(port), Inner: 8000, Env: []string{"START_DELAY=500ms"}}
+	e.reloading(func() { e.nginx("-s", "reload") })
+	s := &control.Service{Engine: engine, Name: "e2e-nginx-control", Port: uint16(number(t, text)), Inner: 8000, Env: []string{"START_DELAY=500ms"}}
 	t.Cleanup(func() { _ = s.Down(context.Background()) })
 	if err := s.Replace(context.Background(), "gesalp-api:v1", "RELEASE=1"); err != nil {
 		t.Fatal(err)
 	}
 	answers(t, "http://127.0.0.1:"+text)
-	l := load.Start(load.Options{URL: e.plain(controlDomain), Host: controlDomain, Rate: guideRate, Duration: time.Minute})
+	loads := e.loads(controlDomain)[:2]
+	for _, l := range loads {
+		h.eventually("the control is under load", func() bool { return l.Counts().Sent > guideH2Rate })
+		if n := l.Counts().Lost; n > 0 {
+			t.Errorf("%s: %d lost before anything was replaced", l.what, n)
+		}
+	}
 	for release := 2; release <= 3; release++ {
 		if err := s.Replace(context.Background(), "gesalp-api:v1", fmt.Sprintf("RELEASE=%d", release)); err != nil {
 			t.Fatal(err)
@@ -315,9 +329,11 @@ func (e *edge) control(h *host) {
 		answers(t, "http://127.0.0.1:"+text)
 		e.nginx("-s", "reload")
 	}
-	r := l.Stop()
-	t.Logf("the guide's own procedure behind nginx, twice: %d of %d lost, %d streams cut", r.Lost(), r.Sent(), r.Cut())
-	if r.Lost() == 0 {
-		t.Error(control.ErrBlind)
+	for _, l := range loads {
+		r := l.Stop()
+		t.Logf("the guide's own procedure behind nginx, twice, %s: %d of %d lost, %d streams cut", l.what, r.Lost(), r.Sent(), r.Cut())
+		if r.Lost() == 0 {
+			t.Errorf("%s: %v", l.what, control.ErrBlind)
+		}
 	}
 }

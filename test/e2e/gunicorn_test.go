@@ -50,8 +50,8 @@ func TestGunicorn_RolloutsWithLongRequestsInFlightLoseNothing(t *testing.T) {
 	h.deploy(1)
 	e := newEdge(t)
 	h.frontWith(e)
-	l := load.Start(load.Options{
-		URL: e.plain(edgeDomain), Host: edgeDomain, Rate: gunicornRate, Duration: 5 * time.Minute, Timeout: 2 * time.Minute, SlowMax: longest, WebSockets: -1, SSEs: -1,
+	l := e.load(edgeDomain, load.Options{
+		Rate: gunicornRate, Duration: 5 * time.Minute, Timeout: 2 * time.Minute, SlowMax: longest, WebSockets: -1, SSEs: -1,
 		Mix: load.Mix{KeepAlive: 0.4, Fresh: 0.25, Post: 0.33, Slow: 0.02},
 	})
 	turns := []load.Shift{{Release: 1}}

@@ -53,6 +53,11 @@ func newSite(t *testing.T, h *host) *site {
 func portOf(t *testing.T, addr string) int {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(addr)
+	return number(t, port)
+}
+
+func number(t testing.TB, port string) int {
+	t.Helper()
 	n, err := strconv.Atoi(port)
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +66,9 @@ func portOf(t *testing.T, addr string) int {
 }
 
 // closedPort is one on which nobody listens.
-func closedPort(t *testing.T) int {
+func closedPort(t testing.TB) int {
 	t.Helper()
-	n, err := strconv.Atoi(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return number(t, freePort(t))
 }
 
 // hosted writes a stack of which web answers for two hosts and grpc for a part of

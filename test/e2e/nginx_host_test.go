@@ -1,26 +1,26 @@
 package e2e
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"gesalpai.ch/steady/test/acme"
+	"gesalpai.ch/steady/test/load"
 )
 
 // edge is the nginx of the machine, real but private to a test: its own
@@ -29,6 +29,7 @@ type edge struct {
 	t         testing.TB
 	dir       string
 	http, tls string // ports
+	ca        *acme.Server
 	roots     *x509.CertPool
 	cert, key string
 }
@@ -55,7 +56,7 @@ http {
 func newEdge(t testing.TB) *edge {
 	t.Helper()
 	e := &edge{t: t, dir: shortDir(t), http: freePort(t), tls: freePort(t)}
-	for _, d := range []string{"sites-available", "sites-enabled", "log", "webroot/.well-known/acme-challenge"} {
+	for _, d := range []string{"sites-available", "sites-enabled", "log", "webroot"} {
 		if err := os.MkdirAll(filepath.Join(e.dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,6 @@ func newEdge(t testing.TB) *edge {
 	if err := os.Chmod(e.dir, 0o755); err != nil { // the workers are another user's
 		t.Fatal(err)
 	}
-	e.certify(edgeDomain, controlDomain)
 	e.write("nginx.conf", fmt.Sprintf(edgeConf, e.dir))
 	e.nginx()
 	t.Cleanup(e.stop)
@@ -88,6 +88,15 @@ func (e *edge) settled(before ...string) []string {
 			e.t.Fatalf("nginx's workers are %v, of the generation before %v", now, before)
 		}
 	}
+}
+
+// reloading does what makes nginx reload, and waits until the workers before, which
+// accept a while longer, are gone.
+func (e *edge) reloading(do func()) {
+	e.t.Helper()
+	before := e.workers()
+	do()
+	e.settled(before...)
 }
 
 // nginx runs the binary with the edge's configuration.
@@ -141,6 +150,27 @@ func (e *edge) read(name string) string {
 	return string(b)
 }
 
+// webroot is from where nginx answers the challenges of an ACME server.
+func (e *edge) webroot() string { return filepath.Join(e.dir, "webroot") }
+
+// obtain gets a certificate from the ACME server, by way of what nginx serves of the
+// webroot, and lays it where certbot would.
+func (e *edge) obtain(domain string) error {
+	ctx, cancel := context.WithTimeout(e.t.Context(), soon)
+	defer cancel()
+	chain, key, err := e.ca.Obtain(ctx, e.webroot(), domain)
+	if err != nil {
+		return err
+	}
+	live := filepath.Join("live", domain)
+	if err := os.MkdirAll(filepath.Join(e.dir, live), 0o755); err != nil {
+		return err
+	}
+	e.write(filepath.Join(live, "fullchain.pem"), string(chain))
+	e.write(filepath.Join(live, "privkey.pem"), string(key))
+	return nil
+}
+
 // certify makes a certificate for the domains that signs itself.
 func (e *edge) certify(domains ...string) {
 	e.t.Helper()
@@ -163,52 +193,10 @@ func (e *edge) certify(domains ...string) {
 	e.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	e.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 	e.cert, e.key = filepath.Join(e.dir, "cert.pem"), filepath.Join(e.dir, "key.pem")
-	e.roots = x509.NewCertPool()
-	if parsed, err := x509.ParseCertificate(der); err == nil {
-		e.roots.AddCert(parsed)
-	}
 }
 
-// plain gives a loopback URL whose every connection becomes one TLS connection to
-// nginx for the domain, so that the rig, which speaks plain HTTP/1.1, can load it.
-// The end of one side is passed on to the other at once.
-func (e *edge) plain(domain string) string {
-	e.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { e.relay(c.(*net.TCPConn), domain) })
-		}
-	})
-	e.t.Cleanup(func() { l.Close(); wg.Wait() })
-	return "http://" + l.Addr().String()
-}
-
-func (e *edge) relay(c *net.TCPConn, domain string) {
-	defer c.Close()
-	out, err := tls.Dial("tcp", "127.0.0.1:"+e.tls, &tls.Config{RootCAs: e.roots, ServerName: domain})
-	if err != nil {
-		_ = c.SetLinger(0) // a refusal is a loss like any other
-		return
-	}
-	defer out.Close()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_, _ = io.Copy(out, c)
-		_ = out.Close()
-	})
-	_, err = io.Copy(c, out)
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		_ = c.SetLinger(0) // broken off, and no orderly end
-	}
-	_ = c.Close()
-	wg.Wait()
+// load fires at nginx over TLS, for the domain.
+func (e *edge) load(domain string, o load.Options) *load.Running {
+	o.URL, o.Host, o.TLS = "https://127.0.0.1:"+e.tls, domain, &tls.Config{RootCAs: e.roots}
+	return load.Start(o)
 }

@@ -15,6 +15,7 @@ func TestNginx_RefusalsLeaveNothingBehind(t *testing.T) {
 	h := newHost(t, "e2e-nginx-refused")
 	small(h, "")
 	e := newEdge(t)
+	e.certify(edgeDomain)
 	e.write("sites-enabled/other", fmt.Sprintf("server { listen %s; server_name taken.gesalpai.test; }\n", e.tls))
 	first := e.settled()
 	e.nginx("-s", "reload")
