@@ -86,7 +86,6 @@ func TestDeployScript_SaysWhatToDoWithoutSteady(t *testing.T) {
 func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	h, c := logged(t, "e2e-guide")
 	h.layScript()
-	h.hasten("queue")
 	e := newEdge(t)
 
 	h.deployScript(1, "all")
@@ -128,17 +127,6 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 	}
 	e.control(h)
 	h.must("nginx", "remove", "gesalps-api", "--conf-dir", e.dir)
-}
-
-// hasten gives the streams of a service a short clock: who is connected to the queue
-// stays so until then, and it is replaced stop-first.
-func (h *host) hasten(service string) {
-	h.t.Helper()
-	b, err := os.ReadFile(filepath.Join(h.dir, "override.yml"))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.write("override.yml", string(b)+"  "+service+":\n    x-steady:\n      drain: { streams: 500ms }\n")
 }
 
 // named is a load and what it is.
