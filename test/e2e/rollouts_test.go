@@ -18,7 +18,7 @@ import (
 
 const (
 	apiRollouts   = 20
-	stackRollouts = 3
+	stackRollouts = 10
 	rate          = 300 // requests per second, the five loads together
 	streamClock   = 3 * time.Second
 )
@@ -54,7 +54,7 @@ func TestDeploy_TwentyRolloutsOfOneServiceUnderLoadLoseNothing(t *testing.T) {
 	rolloutsUnderLoad(t, h, c, apiRollouts, "api")
 }
 
-func TestDeploy_ThreeRolloutsOfTheWholeStackUnderLoadLoseNothing(t *testing.T) {
+func TestDeploy_TenRolloutsOfTheWholeStackUnderLoadLoseNothing(t *testing.T) {
 	h, c := logged(t, "e2e-stack")
 	h.deploy(1, "all")
 	rolloutsUnderLoad(t, h, c, stackRollouts, "all")
