@@ -20,7 +20,7 @@ func (s *session) maintenanceCommand() *cobra.Command {
 		Use:   "maintenance on|off|status [SERVICE...]",
 		Short: "Show visitors a page instead of a service, and let the team through",
 		Long: `Show visitors a page instead of a service, and let the team through. Only
-published ports are concerned: calls from within the project go on. A deploy
+published ports and routes are concerned: calls from within the project go on. A deploy
 meanwhile works as ever, and stays under maintenance.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -48,8 +48,8 @@ func (s *session) maintenanceOn() *cobra.Command {
 	var f maintenanceFlags
 	c := &cobra.Command{
 		Use:   "on [all|SERVICE...]",
-		Short: "Answer 503 with a page on all published ports, or those of some services",
-		Long: `Answer 503 with a page on all published ports, or those of some services, with
+		Short: "Answer 503 with a page on all published ports and routes, or those of some services",
+		Long: `Answer 503 with a page on all published ports and routes, or those of some services, with
 Retry-After and Cache-Control: no-store; with JSON where the client's Accept
 prefers that. It returns when what was in flight has ended: requests and streams
 have the clocks of x-steady.drain. From then on nothing reaches the services but
@@ -100,7 +100,7 @@ func (s *session) maintenanceStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show which services are under maintenance",
-		Long:  "Show which services that publish ports are under maintenance, since when, by whom\nand who is let through. Values of headers are never shown.",
+		Long:  "Show which services that publish ports or have routes are under maintenance, since when, by whom\nand who is let through. Values of headers are never shown.",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -146,7 +146,7 @@ func (s *session) maintain(ctx context.Context, args []string, m *steady.Mainten
 		return nil
 	}
 	if len(got.Services) == 0 {
-		s.say(project + " has no service that publishes a port")
+		s.say(project + " has no service that publishes a port or has a route")
 	}
 	for _, v := range got.Services {
 		s.print(project + "/" + v.Service + "  " + maintainedText(v))
