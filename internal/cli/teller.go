@@ -125,7 +125,7 @@ func (t *teller) tellStep(e steady.Event) []string {
 // silent names the steps that tell a person nothing when they succeed.
 func silent(step string) bool {
 	switch step {
-	case steady.StepPrepare, steady.StepCreate, steady.StepAlias, steady.StepRemove:
+	case steady.StepPrepare, steady.StepCreate, steady.StepAlias, steady.StepHolder, steady.StepForget, steady.StepRemove:
 		return true
 	}
 	return false
