@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -126,12 +127,21 @@ const leaveEvery = 20 * time.Millisecond
 // Leave implements rollout.Router.
 func (r *router) Leave(ctx context.Context, service, name string, clocks steady.Drain) (steady.Drained, error) {
 	c, err := r.engine.Replica(ctx, name)
-	if err != nil || !c.Running() || c.HostNet || c.PID == 0 {
+	switch {
+	case errors.Is(err, steady.ErrNoReplica):
+		return steady.Drained{}, nil
+	case err != nil: // stopped unseen, it would take its callers along
+		return steady.Drained{}, fmt.Errorf("look up %s: %w", name, err)
+	case !c.Running() || c.HostNet || c.PID == 0:
 		return steady.Drained{}, nil // nobody can be told apart there, or nobody is there
 	}
 	diverted, err := r.divert(ctx, service, c)
 	if err != nil {
-		r.log.Warn("lead callers away from a replica", "replica", name, "err", err)
+		if _, gone := listen.Connected(c.PID); gone != nil {
+			return steady.Drained{}, nil // it has ended meanwhile
+		}
+		r.undivert(ctx, c)
+		return steady.Drained{}, errors.Join(context.Cause(ctx), err)
 	}
 	began := time.Now()
 	most := 0

@@ -126,3 +126,14 @@ func TestLeave_AReplicaThatStaysHasItsCallersAgain(t *testing.T) {
 		t.Error("its callers are still sent to the holder")
 	}
 }
+
+func TestRouter_AnEngineThatDoesNotAnswerIsNoReasonToStopWhoIsConnected(t *testing.T) {
+	p := newPlane(t)
+	if _, err := p.Leave(t.Context(), "shop/api", "old", steady.Drain{}); err != nil {
+		t.Errorf("a replica that is gone: %v", err)
+	}
+	p.engine.fails = steady.ErrNoEngine
+	if _, err := p.Leave(t.Context(), "shop/api", "old", steady.Drain{}); !errors.Is(err, steady.ErrNoEngine) {
+		t.Errorf("an Engine that is away: %v", err)
+	}
+}

@@ -29,11 +29,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type engine struct {
 	mu       sync.Mutex
 	replicas map[string]steady.Replica
+	fails    error // what the Engine answers instead
 }
 
 func (e *engine) Replica(_ context.Context, name string) (steady.Replica, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.fails != nil {
+		return steady.Replica{}, e.fails
+	}
 	c, ok := e.replicas[name]
 	if !ok {
 		return c, steady.ErrNoReplica

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -27,7 +28,8 @@ func Adopt(ctx context.Context, chain string, rs []Redirection) error {
 	}{{"iptables", false}, {"ip6tables", true}} {
 		ours := ofFamily(rs, family.v6)
 		err := adopt(ctx, family.name, chain, ours)
-		if err != nil && family.v6 && !strings.Contains(fmt.Sprint(rs), ":") {
+		named := slices.ContainsFunc(ours, func(r Redirection) bool { return r.Host != "" })
+		if err != nil && family.v6 && !named {
 			continue // a machine without v6 has nothing to redirect there
 		}
 		errs = append(errs, err)
