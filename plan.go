@@ -11,6 +11,8 @@ const (
 	StrategyStart     = "start"     // nothing runs yet
 	StrategyStartNew  = StartFirst  // new beside old, then shift
 	StrategyStopFirst = StopFirst   // old away, then new: a gap
+	StrategyHold      = "hold"      // old away, then new, while what comes waits at the proxy
+	StrategyCanary    = "canary"    // new beside old, then shifted by weight
 	StrategyAdopt     = "adopt"     // first time over a container that publishes the port itself: new beside old, new connections redirected
 	StrategyOverlap   = "overlap"   // worker: no traffic to shift
 	StrategyJob       = "job"       // runs once and must exit 0
@@ -35,6 +37,7 @@ const (
 	StepWatch   = "watch" // the new release serves; a failure can still undo it
 	StepDrain   = "drain" // nothing of Replica is in flight any more
 	StepStop    = "stop"
+	StepHook    = "hook"  // a command of the user's, on the host or in a container
 	StepDelay   = "delay" // update_config.delay
 	StepRemove  = "remove"
 	StepClean   = "clean" // networks (and volumes, when asked) of a project that goes

@@ -20,6 +20,10 @@ type Counts struct {
 	// Maintained are answered with a maintenance's page, or closed because of it;
 	// they are in no other count.
 	Maintained int64 `json:"maintained,omitempty"`
+
+	Held   int64 `json:"held,omitempty"`   // waited at a gate, requests and connections, whatever became of them
+	Turned int64 `json:"turned,omitempty"` // of Lost: refused at a gate that was full, or whose time was over
+	Elder  int64 `json:"elder,omitempty"`  // asked of the release before, as the new one answered 404
 }
 
 // Minus is the span between an earlier count and this one.
@@ -30,6 +34,7 @@ func (c Counts) Minus(o Counts) Counts {
 		Streams: c.Streams - o.Streams, StreamsEnded: c.StreamsEnded - o.StreamsEnded,
 		StreamsClosed: c.StreamsClosed - o.StreamsClosed, StreamsCut: c.StreamsCut - o.StreamsCut,
 		Maintained: c.Maintained - o.Maintained,
+		Held:       c.Held - o.Held, Turned: c.Turned - o.Turned, Elder: c.Elder - o.Elder,
 	}
 }
 

@@ -16,7 +16,13 @@ type Route struct {
 	// Redirect: a container that is not ours still publishes the ports. New
 	// connections to them are redirected to the proxy until it has gone.
 	Redirect bool `json:"redirect,omitempty"`
-	Gone     bool `json:"gone,omitempty"` // the service leaves: listeners close
+
+	Hold   *Hold    `json:"hold,omitempty"`   // shut: what comes waits; Replicas is empty then
+	Split  *Split   `json:"split,omitempty"`  // a release is on trial: its share; nil: all replicas are alike
+	Elders []string `json:"elders,omitempty"` // replicas of the release before, un-routed, still there
+	Assets []string `json:"assets,omitempty"` // paths, "/static/*", that an elder is asked for where the new release answers 404
+
+	Gone bool `json:"gone,omitempty"` // the service leaves: listeners close
 }
 
 // Table is all that the proxy serves: immutable, swapped whole.
@@ -71,6 +77,11 @@ type Pool struct {
 
 	Sticky      *Sticky `json:"sticky,omitempty"`
 	Maintenance string  `json:"maintenance,omitempty"` // Ref of one in the same table; empty: none
+
+	Hold   *Hold      `json:"hold,omitempty"`
+	Split  *Split     `json:"split,omitempty"`
+	Elders []Upstream `json:"elders,omitempty"` // take no traffic but what Assets gives them
+	Assets []string   `json:"assets,omitempty"`
 }
 
 // PoolName names the pool of a service's container port.

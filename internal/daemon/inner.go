@@ -110,7 +110,7 @@ func (r *router) inner(route steady.Route) (steady.Listener, []steady.Pool, bool
 	for _, network := range slices.Sorted(maps.Keys(h.Addresses)) {
 		name := steady.InnerPoolName(route.Project, route.Service, network)
 		l.Arrivals[h.Addresses[network]] = name
-		p := steady.Pool{Name: name}
+		p := passing(route, steady.Pool{Name: name})
 		for _, c := range r.routed(route) {
 			if a := c.Addresses[network]; a != "" {
 				p.Upstreams = append(p.Upstreams, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a})

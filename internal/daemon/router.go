@@ -236,7 +236,7 @@ func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
 			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky)
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky) && samePassage(x, y)
 		})
 	})
 }
@@ -348,7 +348,7 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 				continue
 			}
 			pools[l.Pool] = true
-			t.Pools = append(t.Pools, steady.Pool{Name: l.Pool, Upstreams: r.upstreams(route, p.Target), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
+			t.Pools = append(t.Pools, r.pool(&t, route, l.Pool, p.Target))
 		}
 		for _, rule := range route.Rules {
 			name := steady.PoolName(route.Project, route.Service, rule.Port)
@@ -356,7 +356,7 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 				continue
 			}
 			pools[name] = true
-			t.Pools = append(t.Pools, steady.Pool{Name: name, Upstreams: r.upstreams(route, rule.Port), Sticky: route.Sticky, Maintenance: r.notice(&t, route)})
+			t.Pools = append(t.Pools, r.pool(&t, route, name, rule.Port))
 		}
 	}
 	t.Listeners = append(t.Listeners, hosted(routes)...)

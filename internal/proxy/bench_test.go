@@ -82,7 +82,7 @@ func BenchmarkShift(b *testing.B) {
 			x.ender = x
 			i := 0
 			for b.Loop() {
-				pool.shift(to[i%2])
+				pool.shift(steady.Pool{Upstreams: to[i%2]})
 				if u := pool.claim(&x.flight, nil); u.Release != 2+i%2 {
 					b.Fatal("the old one")
 				}

@@ -13,7 +13,7 @@ func poolOf(n int) *pool {
 	for i := range n {
 		us = append(us, steady.Upstream{ID: fmt.Sprint(i), Addr: "127.0.0.1:9", Release: 1})
 	}
-	p.shift(us)
+	p.shift(steady.Pool{Upstreams: us})
 	return p
 }
 

@@ -183,11 +183,12 @@ func (p *pool) stream(f *flight) bool {
 	return true
 }
 
-// shift puts other upstreams in force. Those that leave are forgotten once
+// shift puts what a table says of the pool in force. Upstreams that leave are forgotten once
 // nothing of theirs is in flight; questions to them are broken off, as those who
 // ask will ask again.
-func (p *pool) shift(to []steady.Upstream) {
+func (p *pool) shift(as steady.Pool) {
 	p.mu.Lock()
+	to := as.Upstreams
 	if p.serves(to) {
 		p.mu.Unlock()
 		return

@@ -31,7 +31,7 @@ func TestPool_ClaimIsCountedBeforeShiftReturns(t *testing.T) {
 	up := func(release int) []steady.Upstream {
 		return []steady.Upstream{{ID: fmt.Sprint(release), Addr: "127.0.0.1:9", Release: release}}
 	}
-	p.shift(up(1))
+	p.shift(steady.Pool{Upstreams: up(1)})
 	const releases = 5000
 	var inForce atomic.Int64            // a claim that begins now gets this one or a newer
 	var quiet [releases + 1]atomic.Bool // nobody may hold a claim on those
@@ -62,7 +62,7 @@ func TestPool_ClaimIsCountedBeforeShiftReturns(t *testing.T) {
 		p.mu.Lock()
 		old := p.routed[0]
 		p.mu.Unlock()
-		p.shift(up(release))
+		p.shift(steady.Pool{Upstreams: up(release)})
 		inForce.Store(int64(release))
 		p.mu.Lock()
 		if old.flights.total() == 0 {
@@ -81,11 +81,11 @@ func TestPool_UpstreamThatComesBackKeepsItsFlights(t *testing.T) {
 	p := newPool("shop/api:80", &counters{})
 	a := steady.Upstream{ID: "a", Addr: "127.0.0.1:9", Release: 1}
 	b := steady.Upstream{ID: "b", Addr: "127.0.0.1:9", Release: 2}
-	p.shift([]steady.Upstream{a})
+	p.shift(steady.Pool{Upstreams: []steady.Upstream{a}})
 	f := newIdle()
 	was := p.claim(&f.flight, nil)
-	p.shift([]steady.Upstream{b})
-	p.shift([]steady.Upstream{a})
+	p.shift(steady.Pool{Upstreams: []steady.Upstream{b}})
+	p.shift(steady.Pool{Upstreams: []steady.Upstream{a}})
 	g := newIdle()
 	if is := p.claim(&g.flight, nil); is != was || is.flights.total() != 2 {
 		t.Errorf("a drain would overlook what is in flight")
@@ -94,10 +94,10 @@ func TestPool_UpstreamThatComesBackKeepsItsFlights(t *testing.T) {
 
 func TestPool_AddressReusedByAnotherContainerIsAnotherUpstream(t *testing.T) {
 	p := newPool("shop/api:80", &counters{})
-	p.shift([]steady.Upstream{{ID: "a", Addr: "127.0.0.1:9"}})
+	p.shift(steady.Pool{Upstreams: []steady.Upstream{{ID: "a", Addr: "127.0.0.1:9"}}})
 	f, g := newIdle(), newIdle()
 	a := p.claim(&f.flight, nil)
-	p.shift([]steady.Upstream{{ID: "b", Addr: "127.0.0.1:9"}})
+	p.shift(steady.Pool{Upstreams: []steady.Upstream{{ID: "b", Addr: "127.0.0.1:9"}}})
 	if b := p.claim(&g.flight, nil); a == b || a.transport == b.transport {
 		t.Error("connections of one container may serve another")
 	}

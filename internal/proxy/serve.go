@@ -125,11 +125,11 @@ func (p *Proxy) shift(to []steady.Pool) {
 			g = newGroup(s.Name, &p.counts)
 			p.pools[s.Name] = g
 		}
-		g.shift(s.Upstreams)
+		g.shift(s)
 	}
 	for name, g := range p.pools {
 		if !listed[name] {
-			g.shift(nil)
+			g.shift(steady.Pool{})
 			delete(p.pools, name)
 			p.leaving = append(p.leaving, g)
 		}

@@ -18,7 +18,7 @@ const spareMost = 64
 type group interface {
 	// shift puts other upstreams in force. Once it has returned, no pool of the
 	// group gives any but those.
-	shift(to []steady.Upstream)
+	shift(to steady.Pool)
 	// gone says whether nothing of it is in flight and no table lists it.
 	gone() bool
 	// each lists the pools that there are of it.
@@ -35,10 +35,10 @@ type template struct {
 	name   string
 	counts *counters
 
-	mu        sync.Mutex
-	upstreams []steady.Upstream // in force; their Addr has no port
-	ports     map[uint16]*pool
-	spare     list.List // pools that nobody uses, the longest so in front
+	mu    sync.Mutex
+	now   steady.Pool // in force; its addresses have no port
+	ports map[uint16]*pool
+	spare list.List // pools that nobody uses, the longest so in front
 }
 
 func newTemplate(name string, counts *counters) *template {
@@ -63,7 +63,7 @@ func (t *template) take(port uint16) *pool {
 	if p == nil {
 		p = newPool(t.name+":"+strconv.Itoa(int(port)), t.counts)
 		p.template, p.port = t, port
-		p.shift(at(t.upstreams, port))
+		p.shift(ported(t.now, port))
 		t.ports[port] = p
 	}
 	if p.spare != nil {
@@ -109,12 +109,12 @@ func (t *template) put(p *pool) (dropped *pool) {
 
 // shift implements group. A pool that is made meanwhile is made before, and
 // shifted here, or after, and of the new upstreams.
-func (t *template) shift(to []steady.Upstream) {
+func (t *template) shift(to steady.Pool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.upstreams = to
+	t.now = to
 	for port, p := range t.ports {
-		p.shift(at(to, port))
+		p.shift(ported(to, port))
 	}
 }
 
@@ -135,6 +135,12 @@ func (t *template) gone() bool {
 		}
 	}
 	return true
+}
+
+// ported is what a table says of a template, for one port.
+func ported(to steady.Pool, port uint16) steady.Pool {
+	to.Upstreams, to.Elders = at(to.Upstreams, port), at(to.Elders, port)
+	return to
 }
 
 // at gives the upstreams the port that their addresses lack.

@@ -19,7 +19,7 @@ func TestTemplate_PoolMadeDuringAShiftGivesTheNewOnes(t *testing.T) {
 	up := func(release int) []steady.Upstream {
 		return []steady.Upstream{{ID: fmt.Sprint(release), Addr: "127.0.0.1", Release: release}}
 	}
-	g.shift(up(1))
+	g.shift(steady.Pool{Upstreams: up(1)})
 	const releases = 2000
 	var inForce atomic.Int64
 	var claimed [releases + 1]atomic.Int64
@@ -54,7 +54,7 @@ func TestTemplate_PoolMadeDuringAShiftGivesTheNewOnes(t *testing.T) {
 		})
 	}
 	for release := 2; release <= releases; release++ {
-		g.shift(up(release))
+		g.shift(steady.Pool{Upstreams: up(release)})
 		inForce.Store(int64(release))
 		flights := 0
 		before := claimed[release-1].Load()
@@ -74,7 +74,7 @@ func TestTemplate_PoolMadeDuringAShiftGivesTheNewOnes(t *testing.T) {
 	if n := len(tpl.ports); n > spareMost || n != tpl.spare.Len() {
 		t.Errorf("%d ports are remembered, %d of them spare", n, tpl.spare.Len())
 	}
-	g.shift(nil)
+	g.shift(steady.Pool{})
 	if !g.gone() {
 		t.Error("something is left")
 	}

@@ -43,17 +43,21 @@ func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, rules, held, redirect, sticky) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	passing, err := encode(passingOf(r))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO routes (project, service, release, replicas, ports, rules, held, redirect, sticky, passing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET release = excluded.release, replicas = excluded.replicas, ports = excluded.ports, rules = excluded.rules,
-			held = excluded.held, redirect = excluded.redirect, sticky = excluded.sticky`,
-		r.Project, r.Service, r.Release, replicas, ports, rules, r.Held, r.Redirect, sticky)
+			held = excluded.held, redirect = excluded.redirect, sticky = excluded.sticky, passing = excluded.passing`,
+		r.Project, r.Service, r.Release, replicas, ports, rules, r.Held, r.Redirect, sticky, passing)
 	return err
 }
 
 // Routes lists the routes of a project, by service; of every project where it is
 // empty.
 func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, rules, held, redirect, sticky FROM routes
+	out, err := list(ctx, s, scanRoute, `SELECT project, service, release, replicas, ports, rules, held, redirect, sticky, passing FROM routes
 		WHERE ?1 = '' OR project = ?1 ORDER BY project, service`, project)
 	return out, fault(s.path, "list routes", err)
 }
@@ -72,12 +76,26 @@ func scanRoute(from row) (steady.Route, error) {
 	var (
 		r                      steady.Route
 		replicas, ports, rules string
+		passing                string
 		sticky                 sql.NullString
 	)
-	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &rules, &r.Held, &r.Redirect, &sticky); err != nil {
+	if err := from.Scan(&r.Project, &r.Service, &r.Release, &replicas, &ports, &rules, &r.Held, &r.Redirect, &sticky, &passing); err != nil {
 		return r, err
 	}
 	err := errors.Join(json.Unmarshal([]byte(replicas), &r.Replicas), json.Unmarshal([]byte(ports), &r.Ports),
 		json.Unmarshal([]byte(rules), &r.Rules), decode(sticky, &r.Sticky))
+	var p passage
+	err = errors.Join(err, json.Unmarshal([]byte(passing), &p))
+	r.Hold, r.Split, r.Elders, r.Assets = p.Hold, p.Split, p.Elders, p.Assets
 	return r, err
 }
+
+// passage is what a route has only while a rollout passes, or for a time after.
+type passage struct {
+	Hold   *steady.Hold  `json:"hold,omitempty"`
+	Split  *steady.Split `json:"split,omitempty"`
+	Elders []string      `json:"elders,omitempty"`
+	Assets []string      `json:"assets,omitempty"`
+}
+
+func passingOf(r steady.Route) passage { return passage{r.Hold, r.Split, r.Elders, r.Assets} }

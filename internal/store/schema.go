@@ -97,6 +97,7 @@ CREATE TABLE maintenance (
 ) STRICT, WITHOUT ROWID;
 `,
 	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
+	`ALTER TABLE routes ADD COLUMN passing TEXT NOT NULL DEFAULT '{}';`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
