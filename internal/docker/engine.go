@@ -56,6 +56,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	movable map[string]bool          // network ID → whether an endpoint can come back with its address
+	total   int64                    // memory of its host, in bytes; 0: not asked yet
 	turns   map[string]chan struct{} // service → who is at work on its holder
 }
 

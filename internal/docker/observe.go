@@ -19,7 +19,7 @@ const inspectors = 8
 // number, and looks up the images named by refs. One-off containers and the
 // runners of Compose's hooks are left out.
 func (e *Engine) Observe(ctx context.Context, project string, refs []string) (steady.Observed, error) {
-	out := steady.Observed{Project: project, Images: map[string]steady.Image{}}
+	out := steady.Observed{Project: project, Images: map[string]steady.Image{}, Memory: e.hostMemory(ctx)}
 	listed, err := e.list(ctx, project)
 	if err != nil {
 		return out, err

@@ -40,7 +40,7 @@ shop/api adopt 0→2: a container that Docker Compose made publishes the port it
   db/shift db=2[shop-db-2-1] < db/probe/shop-db-2-1
   api/holder < db/shift
   shift api=2[shop-api-2-1] < api/holder, db/shift
-  api/drain/shop-api-1 < db/shift, shift
+  api/drain/shop-api-1 < shift
   api/stop/shop-api-1 < api/drain/shop-api-1
   api/bind api=2[shop-api-2-1] < api/stop/shop-api-1
   db/remove/shop-db-1 < api/bind

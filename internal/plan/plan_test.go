@@ -158,7 +158,7 @@ shop/db stop-first 1→2: one replica writes to data
   db/probe/shop-db-2-1 < db/start/shop-db-2-1
   db/shift db=2[shop-db-2-1] < db/probe/shop-db-2-1
   shift api=2[shop-api-2-1] < db/shift
-  api/drain/shop-api-1-1 < db/shift, shift
+  api/drain/shop-api-1-1 < shift
   api/stop/shop-api-1-1 < api/drain/shop-api-1-1
   api/remove/shop-api-1-1 < api/stop/shop-api-1-1
   db/remove/shop-db-1-1 < api/stop/shop-api-1-1
@@ -172,18 +172,18 @@ shop/api start-first 1→2: stateless: the new one stands beside the old one unt
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
   shift api=2[shop-api-2-1 shop-api-1-2] < api/probe/shop-api-2-1
   api/watch/1 < shift
-  api/drain/shop-api-1-1 < api/watch/1, shift
-  api/stop/shop-api-1-1 < api/drain/shop-api-1-1
-  api/delay/2 < api/stop/shop-api-1-1
+  api/delay/2 < api/watch/1, shift
   api/create/shop-api-2-2 < api/delay/2, api/holder
   api/start/shop-api-2-2 < api/create/shop-api-2-2, api/delay/2
   api/probe/shop-api-2-2 < api/start/shop-api-2-2
   api/shift/2 api=2[shop-api-2-1 shop-api-2-2] < api/probe/shop-api-2-2
   api/watch/2 < api/shift/2
+  api/drain/shop-api-1-1 < api/watch/2
+  api/stop/shop-api-1-1 < api/drain/shop-api-1-1
   api/drain/shop-api-1-2 < api/watch/2
   api/stop/shop-api-1-2 < api/drain/shop-api-1-2
-  api/remove/shop-api-1-1 < api/stop/shop-api-1-2
-  api/remove/shop-api-1-2 < api/stop/shop-api-1-2
+  api/remove/shop-api-1-1 < api/stop/shop-api-1-1, api/stop/shop-api-1-2
+  api/remove/shop-api-1-2 < api/stop/shop-api-1-1, api/stop/shop-api-1-2
 `},
 		{"a job completes before its dependents start", new(world).wants("migrate", job).wants("api", port(8000), needs("migrate")), `
 shop/migrate job 0→2: other services wait until it has completed

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,15 +20,23 @@ type sim struct {
 	routes map[string]steady.Route
 	begun  map[string]bool
 	dying  map[string]bool // container → its stop was begun and broken off
+	ready  map[string]bool // container → it was probed, or took traffic before
+	lame   map[string]bool // container → took traffic by its route, though it had died
+	tight  bool            // memory has no room for all old and new at once
+	done   map[string]bool // steps of the plan being played
 }
 
 func newSim(in plan.Input) *sim {
-	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{}}
+	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{},
+		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0}
 	for _, r := range in.Observed.Replicas {
 		s.run[r.Name] = r.Running()
 	}
 	for _, r := range in.Routes {
 		s.routes[r.Service] = r
+		for _, name := range r.Replicas {
+			s.ready[name], s.lame[name] = true, !s.run[name]
+		}
 	}
 	return s
 }
@@ -35,7 +44,8 @@ func newSim(in plan.Input) *sim {
 // play takes the steps in a random order that respects their needs, and dies
 // before the n-th; below zero it takes all.
 func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
-	done := map[string]bool{}
+	s.done = map[string]bool{}
+	done := s.done
 	known := map[string]bool{}
 	for _, st := range p.Steps {
 		known[st.ID] = true
@@ -57,12 +67,12 @@ func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
 			s.dying[st.Replica] = st.Kind == steady.StepStop
 			return
 		}
-		s.take(t, st)
+		s.take(t, p, st)
 		done[st.ID] = true
 	}
 }
 
-func (s *sim) take(t *rapid.T, st steady.Step) {
+func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 	switch st.Kind {
 	case steady.StepCreate:
 		if _, ok := s.run[st.Replica]; !ok {
@@ -80,7 +90,11 @@ func (s *sim) take(t *rapid.T, st steady.Step) {
 		if !s.run[st.Replica] {
 			t.Fatalf("%s: it does not run", st.ID)
 		}
+		s.ready[st.Replica] = true
+	case steady.StepWait: // a job has ended well, and that is all its route says
+		s.run[st.Replica], s.ready[st.Replica], s.lame[st.Replica] = false, true, true
 	case steady.StepStop:
+		s.oneMove(t, p, st)
 		s.stop(t, st)
 	case steady.StepRemove:
 		if s.run[st.Replica] {
@@ -105,8 +119,11 @@ func (s *sim) stop(t *rapid.T, st steady.Step) {
 
 func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
 	for _, name := range r.Replicas {
-		if !s.run[name] {
+		if !s.run[name] && !s.lame[name] {
 			t.Fatalf("%s routes to %s, which does not run", st.ID, name)
+		}
+		if !s.ready[name] {
+			t.Fatalf("%s routes to %s, which was never asked whether it can serve", st.ID, name)
 		}
 	}
 	if r.Gone {
@@ -114,6 +131,21 @@ func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
 		return
 	}
 	s.routes[r.Service] = r
+}
+
+// oneMove checks that a release of several services stays one that a single shift
+// takes back, as long as it may fail: no old replica that stands beside the new ones
+// is stopped before every watch of all services, but where memory has no room.
+func (s *sim) oneMove(t *rapid.T, p steady.Plan, st steady.Step) {
+	m, _ := p.Of(st.Service)
+	if st.Release == m.To || slices.Contains([]string{steady.StrategyStopFirst, steady.StrategyHold}, m.Strategy) || strings.HasPrefix(st.ID, "undo/") || s.tight {
+		return
+	}
+	for _, x := range p.Steps {
+		if (x.Kind == steady.StepWatch || x.Kind == steady.StepShift && !strings.HasSuffix(x.ID, "/bind")) && !s.done[x.ID] {
+			t.Fatalf("%s before %s\n%s", st.ID, x.ID, p)
+		}
+	}
 }
 
 // anyWorld draws a project of up to four services, each new, deployed before, or
@@ -140,6 +172,10 @@ func anyWorld(t *rapid.T) plan.Input {
 		if i > 0 && rapid.Bool().Draw(t, "depends") {
 			cs = append(cs, needs(fmt.Sprintf("s%d", i-1)))
 		}
+		jobs := rapid.IntRange(0, 7).Draw(t, "job") == 0
+		if jobs {
+			cs = append(cs, job)
+		}
 		w.wants(name, cs...)
 		switch rapid.IntRange(0, 2).Draw(t, "before") {
 		case 0:
@@ -148,13 +184,49 @@ func anyWorld(t *rapid.T) plan.Input {
 				cs = append(cs, port(uint16(9000+i)))
 			}
 			w.has(name, cs...)
+			if jobs {
+				ended(w, name)
+			}
 		case 1:
 			foreign := steady.Replica{Name: "shop-" + name + "-1", Service: name, State: steady.StateRunning}
+			if jobs {
+				foreign.State = steady.StateExited
+			}
 			foreign.Published = w.in.Targets[i].Release.Spec.Ports
 			w.in.Observed.Replicas = append(w.in.Observed.Replicas, foreign)
 		}
 	}
+	remains(t, w)
+	if rapid.Bool().Draw(t, "no room") {
+		limited(w, 1<<20)
+		w.in.Observed.Memory = 1
+	}
 	return w.in
+}
+
+// ended has the containers of a job exited.
+func ended(w *world, service string) {
+	for i, c := range w.in.Observed.Replicas {
+		if c.Service == service {
+			w.in.Observed.Replicas[i].State = steady.StateExited
+		}
+	}
+}
+
+// remains draws what earlier trouble left: replicas that have died though they take
+// traffic, and containers of an older release that run un-routed or not at all.
+func remains(t *rapid.T, w *world) {
+	for i, c := range w.in.Observed.Replicas {
+		if c.Release > 0 && rapid.IntRange(0, 5).Draw(t, "died") == 0 {
+			w.in.Observed.Replicas[i].State = steady.StateExited
+		}
+	}
+	for _, tg := range w.in.Targets {
+		if name := tg.Release.Service; !tg.Release.Spec.Job && rapid.IntRange(0, 3).Draw(t, "left over") == 0 {
+			state := rapid.SampledFrom([]string{steady.StateRunning, steady.StateExited, steady.StateCreated}).Draw(t, "left over in state")
+			w.in.Observed.Replicas = append(w.in.Observed.Replicas, steady.Replica{Name: "shop-" + name + "-1-9", Service: name, Release: 1, Number: 9, State: state})
+		}
+	}
 }
 
 func TestPlan_EndsWithExactlyTheNewRelease(t *testing.T) {

@@ -47,21 +47,30 @@ func (b *builder) shifts() {
 			}
 		}
 	}
+	stage := slices.Clone(b.last)
+	stopped := map[string][]string{}
 	for _, m := range b.moves {
 		if m.beside() && !m.early() {
-			b.batches(m, slices.Clone(b.last))
+			stopped[m.Service] = b.batches(m, stage)
 		}
 	}
+	b.retires(stopped)
 }
 
-// batches retires the old ones that the first batch replaced, then brings and
-// shifts batch after batch.
-func (b *builder) batches(m *move, needs []string) {
-	stops := b.retire(m, b.leaving(m, 1), needs)
+// batches brings and shifts batch after batch behind the common shift and its
+// watches. Old replicas stay meanwhile, as the way back of the whole rollout, but
+// where memory has no room for them: there each batch's go before the next comes.
+// It gives the stops of those.
+func (b *builder) batches(m *move, needs []string) []string {
+	var gone []string
+	roomy := b.roomy()
 	for k := 2; !m.final(k - 1); k++ {
-		after := stops
-		if len(after) == 0 {
-			after = needs
+		after := needs
+		if !roomy {
+			if stops := b.retire(m, b.leaving(m, k-1), needs); len(stops) > 0 {
+				gone, after = append(gone, stops...), stops
+				b.because(stops, "memory limits leave no room for all old and new replicas at once")
+			}
 		}
 		if d := m.spec().Update.Delay; d > 0 {
 			after = []string{b.add(steady.Step{ID: fmt.Sprintf("%s/delay/%d", m.Service, k), Kind: steady.StepDelay, Service: m.Service, For: d, Needs: after})}
@@ -75,13 +84,38 @@ func (b *builder) batches(m *move, needs []string) {
 			b.watch(m, k, id)
 			needs = []string{b.last[len(b.last)-1]}
 		}
-		stops = b.retire(m, b.leaving(m, k), needs)
 	}
-	if m.adopts() {
-		r := b.routeTo(m, m.To, m.fresh)
-		r.Redirect = false
-		b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
-			Cause: "the old container has let go of the port"}))
+	return gone
+}
+
+// because says why steps are where they are.
+func (b *builder) because(ids []string, cause string) {
+	for i, s := range b.plan.Steps {
+		if slices.Contains(ids, s.ID) {
+			b.plan.Steps[i].Cause = cause
+		}
+	}
+}
+
+// retires stops the old replicas that stand beside the new ones: none of any
+// service before every shift and every watch of all services is over, as a stop is
+// what no shift can take back. Then published ports that they held are bound.
+func (b *builder) retires(gone map[string][]string) {
+	needs := b.leaves(b.last)
+	for _, m := range b.moves {
+		if !m.beside() || m.early() {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(m.old), func(r steady.Replica) bool {
+			return slices.Contains(gone[m.Service], m.Service+"/stop/"+r.Name)
+		})
+		stops := append(b.retire(m, left, needs), gone[m.Service]...)
+		if m.adopts() {
+			r := b.routeTo(m, m.To, m.fresh)
+			r.Redirect = false
+			b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
+				Cause: "the old container has let go of the port"}))
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ type run struct {
 	engine  *Engine
 	request Request
 	cancel  context.CancelCauseFunc
-	past    bool // past the point of no return; under Engine.mu
+	beaten  time.Time // last heartbeat; under Engine.mu
+	past    bool      // past the point of no return; under Engine.mu
 	step    atomic.Pointer[string]
 
 	plan    steady.Plan
@@ -32,6 +33,7 @@ type run struct {
 	mu      sync.Mutex
 	drained map[string]steady.Drained
 	seen    map[string]bool // steps begun
+	astray  []string        // services that an undo's common shift could not take back
 }
 
 // work takes the rollout from its acceptance to its end.
