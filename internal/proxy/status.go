@@ -21,6 +21,7 @@ type Status struct {
 	Connections int              `json:"connections"`
 	Listeners   []ListenerStatus `json:"listeners"`
 	Upstreams   []UpstreamStatus `json:"upstreams"`
+	Gates       []GateStatus     `json:"gates,omitempty"` // those that are shut, or have not let all go yet
 }
 
 // ListenerStatus is one listener of the table in force.
@@ -67,6 +68,7 @@ func (p *Proxy) status() Status {
 	slices.SortFunc(s.Upstreams, func(a, b UpstreamStatus) int {
 		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Release, b.Release), cmp.Compare(a.Name, b.Name))
 	})
+	s.Gates = p.gateStates()
 	return s
 }
 

@@ -104,6 +104,7 @@ func (t *template) put(p *pool) (dropped *pool) {
 		dropped = t.spare.Remove(t.spare.Front()).(*pool)
 	}
 	delete(t.ports, dropped.port)
+	dropped.gate.open(dropped)
 	return dropped
 }
 
