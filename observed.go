@@ -30,6 +30,7 @@ type Observed struct {
 	Project  string           `json:"project"`
 	Replicas []Replica        `json:"replicas"` // of every release, in any state, one-off containers left out
 	Images   map[string]Image `json:"images"`   // reference → image, for the references asked about; missing: not there
+	Memory   int64            `json:"memory"`   // of the Engine's host, in bytes; 0: not known
 }
 
 // Replica is one container of one service.

@@ -57,6 +57,7 @@ type Engine struct {
 	mu      sync.Mutex
 	movable map[string]bool          // network ID → whether an endpoint can come back with its address
 	turns   map[string]chan struct{} // service → who is at work on its holder
+	ram     int64                    // of the Engine's host; 0: not asked yet
 }
 
 // New prepares to talk to an Engine. It talks to none yet: an Engine that is away

@@ -27,6 +27,9 @@ func (e *Engine) Observe(ctx context.Context, project string, refs []string) (st
 	if out.Replicas, err = e.inspectAll(ctx, listed); err != nil {
 		return out, err
 	}
+	if out.Memory, err = e.hostMemory(ctx); err != nil {
+		return out, err
+	}
 	for _, ref := range refs {
 		img, err := e.Image(ctx, ref)
 		switch {

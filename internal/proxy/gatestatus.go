@@ -4,22 +4,13 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"gesalpai.ch/steady"
 )
 
-// GateStatus is a service's gate that is shut, or has not let all go yet.
-type GateStatus struct {
-	Service string        `json:"service"` // "shop/db"
-	Since   time.Time     `json:"since"`   // when it was shut
-	Shut    bool          `json:"shut"`    // false: those who waited are being let go
-	Lapsed  bool          `json:"lapsed"`  // it opened by itself, as nobody had renewed its lease
-	Waiting int           `json:"waiting"` // requests and connections
-	Bytes   int64         `json:"bytes"`   // of bodies in memory meanwhile
-	Lease   time.Duration `json:"lease"`   // until it opens by itself; 0: it is open
-}
-
 // gateStates tells of the gates, by service.
-func (p *Proxy) gateStates() []GateStatus {
-	var out []GateStatus
+func (p *Proxy) gateStates() []steady.GateStatus {
+	var out []steady.GateStatus
 	all := p.counts.allGates()
 	for _, service := range slices.Sorted(maps.Keys(all)) {
 		if s, ok := all[service].status(); ok {
@@ -30,10 +21,10 @@ func (p *Proxy) gateStates() []GateStatus {
 	return out
 }
 
-func (g *gate) status() (GateStatus, bool) {
+func (g *gate) status() (steady.GateStatus, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := GateStatus{Since: g.since, Shut: g.isShut(), Lapsed: g.lapsed && len(g.shutBy) > 0, Waiting: g.line.Len(), Bytes: g.bytes}
+	s := steady.GateStatus{Since: g.since, Shut: g.isShut(), Lapsed: g.lapsed && len(g.shutBy) > 0, Waiting: g.line.Len(), Bytes: g.bytes}
 	if s.Shut {
 		s.Lease = max(time.Until(g.due), 0)
 	}
