@@ -265,3 +265,54 @@ func TestHold_GatesWithoutBoundsAreRefused(t *testing.T) {
 		t.Errorf("%v: want ErrUsage", err)
 	}
 }
+
+// Streams of HTTP/2 wait one by one: one that is given up frees its place, one that
+// finds no room is refused, and neither harms those beside it on the connection.
+func TestHold_StreamsOfOneHTTP2ConnectionWait(t *testing.T) {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	r := newRig(t, steady.H2C, proxy.Limits{}, h2cBackend(t, "a", echo))
+	client := &http.Client{Transport: &http.Transport{Protocols: new(http.Protocols)}}
+	client.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+	defer client.CloseIdleConnections()
+	post := func(ctx context.Context, body io.Reader) (int, string, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url("/"), body)
+		if err != nil {
+			return 0, "", err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return 0, "", err
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		return res.StatusCode, string(b), err
+	}
+	if code, _, err := post(t.Context(), strings.NewReader("first")); code != http.StatusOK {
+		t.Fatal(code, err)
+	}
+	r.holds(steady.H2C, gateFor(3, time.Minute))
+	var wg sync.WaitGroup
+	large := strings.Repeat("large", 40<<10)
+	for _, body := range []string{"small", large} {
+		wg.Go(func() {
+			if code, got, err := post(t.Context(), struct{ io.Reader }{strings.NewReader(body)}); code != http.StatusOK || got != body {
+				t.Errorf("%d, %d of %d bytes, %v", code, len(got), len(body), err)
+			}
+		})
+	}
+	r.waiting(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	wg.Go(func() {
+		if _, _, err := post(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+	})
+	r.waiting(3)
+	if code, _, err := post(t.Context(), strings.NewReader(large)); code != http.StatusServiceUnavailable {
+		t.Errorf("the fourth: %d, %v", code, err)
+	}
+	cancel()
+	r.waiting(2)
+	r.serve(steady.H2C, h2cBackend(t, "b", echo))
+	wg.Wait()
+}
