@@ -11,7 +11,7 @@ import (
 type figures struct {
 	traffic steady.Traffic
 	flows   steady.Flows
-	open    map[string]steady.Open  // by container ID
+	open    map[string]steady.Open // by container ID
 	gates   []steady.GateStatus
 	use     map[string]steady.Usage // by container ID
 }

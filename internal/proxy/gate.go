@@ -27,7 +27,7 @@ type gate struct {
 	busy atomic.Bool
 
 	mu     sync.Mutex
-	shutBy map[*pool]struct{}
+	shutBy map[group]struct{}
 	hold   steady.Hold
 	since  time.Time // shut
 	lapsed bool      // nobody has renewed the lease: it is open whoever shut it
@@ -59,31 +59,32 @@ type ticket struct {
 	told   chan error    // one word to the owner each time it leaves the line by another's hand; nil: claim
 }
 
-// shut shuts the gate for a pool. Who has shut it already does not renew the lease.
-func (g *gate) shut(p *pool, h steady.Hold) {
+// shut shuts the gate for a pool or a template. Where it is shut already, that does
+// not renew the lease.
+func (g *gate) shut(by group, h steady.Hold) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.shutBy) == 0 {
-		g.shutBy = map[*pool]struct{}{}
+	first := len(g.shutBy) == 0
+	if first {
+		g.shutBy = map[group]struct{}{}
 		g.since, g.lapsed = time.Now(), false
 	}
-	fresh := len(g.shutBy) == 0 || g.hold.Lease != h.Lease
 	g.hold = h
-	g.shutBy[p] = struct{}{}
-	if fresh {
+	g.shutBy[by] = struct{}{}
+	if first {
 		g.renewed()
 	}
 	g.settled()
 }
 
-// open opens the gate as far as a pool has shut it.
-func (g *gate) open(p *pool) {
+// open opens the gate, once all who have shut it have said so.
+func (g *gate) open(by group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, mine := g.shutBy[p]; !mine {
+	if _, mine := g.shutBy[by]; !mine {
 		return
 	}
-	delete(g.shutBy, p)
+	delete(g.shutBy, by)
 	if len(g.shutBy) > 0 {
 		return
 	}
