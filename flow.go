@@ -12,6 +12,12 @@ type Flow struct {
 	Routed  bool          `json:"routed"`  // it takes traffic, by the table in force
 	Minute  Span          `json:"minute"`  // the last minute, or as much of it as there was
 	Lately  Span          `json:"lately"`  // the last seconds: 5 to 10
+
+	// Waits are how long those waited who were held at the service's gate, whatever
+	// became of them, and LongestWait the longest of them, since the proxy began.
+	// They are release 0's, as nobody knows yet who will answer.
+	Waits       Latencies     `json:"waits,omitempty"`
+	LongestWait time.Duration `json:"longest_wait,omitempty"`
 }
 
 // Flows is every flow by service and release, as Traffic.
@@ -71,6 +77,8 @@ func (f Flows) Of(service string) Flow {
 		}
 		all.Took = all.Took.Plus(one.Took)
 		all.Sum += one.Sum
+		all.Waits = all.Waits.Plus(one.Waits)
+		all.LongestWait = max(all.LongestWait, one.LongestWait)
 		all.Open = all.Open.Plus(one.Open)
 		all.Routed = all.Routed || one.Routed
 		all.Minute = all.Minute.Plus(one.Minute)

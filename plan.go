@@ -63,6 +63,9 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, "  %s", s.ID)
 		for _, r := range s.Routes {
 			fmt.Fprintf(&b, " %s=%d%v", r.Service, r.Release, r.Replicas)
+			if r.Hold != nil {
+				b.WriteString(" held")
+			}
 		}
 		if len(s.Needs) > 0 {
 			fmt.Fprintf(&b, " < %s", strings.Join(s.Needs, ", "))

@@ -48,6 +48,8 @@ type Spec struct {
 	Drain    Drain  `json:"drain"`
 
 	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
+
+	Holding *Holding `json:"holding,omitempty"` // nil: the defaults
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs

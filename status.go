@@ -30,6 +30,7 @@ type ServiceStatus struct {
 	Restart  string          `json:"restart"` // restart policy: no, always, on-failure[:n], unless-stopped
 
 	Maintenance *Maintenance `json:"maintenance,omitempty"` // as Shown; nil: the service is open
+	Gate        *GateStatus  `json:"gate,omitempty"`        // nil: nobody is held
 }
 
 // ReplicaStatus is one container of a service and whether it takes traffic.

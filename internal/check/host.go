@@ -16,7 +16,7 @@ func hostRules() []Rule {
 			ID: "memory-twice", Severity: steady.Warning,
 			Title: "memory limits that do not fit when old and new stand side by side",
 			Why:   "While a service is replaced start-first, both releases may take their whole limit. Where that is more than the host has, the kernel kills something.",
-			Mend:  "lower the limit, or deploy.update_config.order: stop-first for this service",
+			Mend:  "lower the limit, or x-steady.strategy: hold for this service",
 			all:   memoryTwice,
 		},
 		{
@@ -80,7 +80,7 @@ func memoryTwice(in Input) []hit {
 	}
 	var out []hit
 	for _, d := range in.Services {
-		if d.Memory == 0 || d.Job || stopFirst(d) {
+		if d.Memory == 0 || d.Job || stopFirst(in, d) {
 			continue
 		}
 		surge := d.Memory
@@ -97,9 +97,23 @@ func memoryTwice(in Input) []hit {
 	return out
 }
 
-// stopFirst says whether the old one is gone before the new one starts.
-func stopFirst(d steady.Declared) bool {
-	return d.Update.Order == steady.StopFirst || d.Update.Order == "" && (len(d.State) > 0 && d.Replicas <= 1 || d.NetworkMode != "")
+// stopFirst says whether the old one is gone before the new one starts: also where
+// two of it alone do not fit.
+func stopFirst(in Input, d steady.Declared) bool {
+	switch d.Update.Order {
+	case steady.StopFirst, steady.StrategyHold:
+		return true
+	case "":
+		return len(d.State) > 0 && d.Replicas <= 1 || d.NetworkMode != "" || crowded(in, d)
+	}
+	return false
+}
+
+// crowded says whether the plan will replace it old first as the host has no room
+// for both.
+func crowded(in Input, d steady.Declared) bool {
+	n := max(d.Replicas, 1)
+	return int64(n+min(cmp.Or(max(d.Update.Parallelism, 0), n), n))*d.Memory > in.Memory
 }
 
 func limitPath(in Input, d steady.Declared) string {

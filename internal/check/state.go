@@ -41,7 +41,7 @@ func stateRules() []Rule {
 		{
 			ID: "shared-state", Severity: steady.Warning,
 			Title: "a read-write volume with start-first or several replicas",
-			Why:   "Old and new, or all replicas, write to the same files at the same time. steady takes stop-first by itself where one replica has such a volume; here the file overrules it.",
+			Why:   "Old and new, or all replicas, write to the same files at the same time. steady lets the old one go first by itself where one replica has such a volume; here the file overrules it.",
 			Mend:  "mount it read-only (:ro), or take order: start-first out, unless the service can share its files",
 			each: func(in Input, d steady.Declared) []hit {
 				twice := d.Update.Order == steady.StartFirst || d.Replicas > 1
@@ -51,10 +51,10 @@ func stateRules() []Rule {
 		{
 			ID: "state-has-gap", Severity: steady.Notice,
 			Title: "a published service that writes to a volume",
-			Why:   "Two of it could not share the files, so it is replaced stop-first: between stop and start nobody answers.",
+			Why:   "Two of it could not share the files, so the old one goes before the new one starts. Requests and new connections wait at the proxy meanwhile, each for at most x-steady.hold.for (20s), then 503; open streams end.",
 			Mend:  "x-steady.strategy: start-first where it can share its files; :ro where it only reads them",
 			each: func(in Input, d steady.Declared) []hit {
-				return one(len(d.Published) > 0 && database(d) == "" && len(d.State) > 0 && d.Replicas <= 1 && d.Update.Order == "", d.Path("volumes"), fmt.Sprintf("%s writes to %s and is replaced stop-first", d.Service, places(in, d)))
+				return one(len(d.Published) > 0 && database(d) == "" && len(d.State) > 0 && d.Replicas <= 1 && d.Update.Order == "", d.Path("volumes"), fmt.Sprintf("%s writes to %s and is replaced old first, while what comes to it waits", d.Service, places(in, d)))
 			},
 		},
 		{
@@ -94,7 +94,7 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 		if m.Source == "" && m.Type != "tmpfs" { // nameless: as good as none
 			continue
 		}
-		for _, at := range databases[kind] {
+		for _, at := range steady.DatabaseDirs(kind) {
 			if within(m.Target, at) || within(at, m.Target) {
 				return nil
 			}
@@ -104,7 +104,7 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return slices.Contains(d.State, m.Source) && !settingsDir(m.Target) }) {
 		return nil
 	}
-	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: fmt.Sprintf("volumes: [%s-data:%s]", d.Service, databases[kind][0])}}
+	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: fmt.Sprintf("volumes: [%s-data:%s]", d.Service, steady.DatabaseDirs(kind)[0])}}
 }
 
 // settingsDir: what is mounted there is read at the start.

@@ -137,6 +137,8 @@ func routed(project string, routes []steady.Route) string {
 		switch {
 		case r.Gone:
 			parts = append(parts, r.Service+" withdrawn")
+		case r.Hold != nil:
+			parts = append(parts, r.Service+" held")
 		case len(r.Replicas) == 0:
 			parts = append(parts, r.Service+" to nobody")
 		default:

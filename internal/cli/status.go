@@ -49,6 +49,11 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	if shut := maintainedNames(status); len(shut) > 0 {
 		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")
 	}
+	for _, v := range status.Services {
+		if v.Gate != nil {
+			s.say(v.Service + " " + gateText(*v.Gate, now))
+		}
+	}
 	for _, u := range status.Unknown {
 		s.warn(u)
 	}

@@ -32,13 +32,13 @@ type Key struct {
 
 // Keys is every setting of x-steady there is, in the order of the reference.
 func Keys() []Key {
-	orders := choice(steady.StartFirst, steady.StopFirst)
+	orders := choice(steady.StartFirst, steady.StopFirst, steady.StrategyHold)
 	protocols := portProtocol
 	kinds := choice(steady.ProbeHTTP, steady.ProbeTCP, steady.ProbeExec, steady.ProbeDocker, steady.ProbeExposed, steady.ProbeRunning)
 	keys := []Key{
-		{Name: "strategy", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
-			Doc: "How the service is replaced. Overrides deploy.update_config.order."},
-		{Name: "order", Type: "start-first | stop-first", Default: "the plan chooses", parse: orders,
+		{Name: "strategy", Type: "start-first | stop-first | hold", Default: "the plan chooses", parse: orders,
+			Doc: "How the service is replaced. Overrides deploy.update_config.order. hold is stop-first while requests wait at the proxy, and so is stop-first unless hold is off."},
+		{Name: "order", Type: "start-first | stop-first | hold", Default: "the plan chooses", parse: orders,
 			Doc: "Another word for strategy."},
 		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String(), parse: duration,
 			Doc: "The watch window after a shift, in which a failure shifts back. Overrides deploy.update_config.monitor."},
@@ -51,7 +51,7 @@ func Keys() []Key {
 		{Name: "drain.requests", Type: "duration", Default: steady.DefaultDrainRequests.String(), parse: duration,
 			Doc: "How long requests in flight may take to end before the old replica is stopped."},
 		{Name: "drain.streams", Type: "duration", Default: steady.DefaultDrainStreams.String(), parse: duration,
-			Doc: "The same for WebSockets, event streams and TCP connections. A service that is replaced stop-first does not wait for them: that would only lengthen its gap."},
+			Doc: "The same for WebSockets, event streams and TCP connections. A service whose old replica must go before the new one starts does not wait for them: others wait meanwhile."},
 		{Name: "sticky", Type: "true | false", Default: "false", parse: boolean,
 			Doc: "Whether a client stays at one replica, by a cookie that the proxy sets, as long as that replica takes traffic. Setting sticky.cookie or sticky.ttl is true as well."},
 		{Name: "sticky.cookie", Type: "name", Default: steady.DefaultStickyCookie, parse: cookie,
@@ -75,7 +75,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
-	return slices.Concat(keys, routeKeys(), tlsKeys())
+	return slices.Concat(keys, routeKeys(), tlsKeys(), holdKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

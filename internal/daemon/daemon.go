@@ -115,6 +115,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.start("reconciler", rec.Run)
 	stops.start("proxy watch", front.Run)
 	stops.start("rollouts", ro.Run)
+	stops.start("gates", (&gatekeeper{store: st, rollouts: ro, proxy: keep.proxy, log: o.Log}).Run)
 	stops.start("meter", b.meter.Run)
 	b.router, b.rollouts = rt, ro
 	stops.start("metrics", func(ctx context.Context) error { return watched.serve(ctx, b.monitor(numbers)) })

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 
 	"gesalpai.ch/steady"
 )
@@ -10,7 +11,8 @@ import (
 type figures struct {
 	traffic steady.Traffic
 	flows   steady.Flows
-	open    map[string]steady.Open  // by container ID
+	open    map[string]steady.Open // by container ID
+	gates   []steady.GateStatus
 	use     map[string]steady.Usage // by container ID
 }
 
@@ -30,6 +32,7 @@ func (b *backend) figures(ctx context.Context, project string) (figures, error) 
 	if err != nil {
 		return f, err
 	}
+	f.gates = now.Gates
 	f.open = map[string]steady.Open{}
 	for _, u := range now.Upstreams {
 		f.open[u.ID] = f.open[u.ID].Plus(steady.Open{Requests: u.Requests, Streams: u.Streams})
@@ -42,6 +45,9 @@ func (f figures) fill(project string, s *steady.ServiceStatus) {
 	ref := project + "/" + s.Service
 	for _, c := range f.traffic[ref] {
 		s.Traffic = s.Traffic.Plus(c)
+	}
+	if i := slices.IndexFunc(f.gates, func(g steady.GateStatus) bool { return g.Service == ref }); i >= 0 {
+		s.Gate = &f.gates[i]
 	}
 	flow := f.flows.Of(ref)
 	s.Open, s.Minute, s.Lately = flow.Open, flow.Minute.Pace(), flow.Lately.Pace()

@@ -93,7 +93,7 @@ func (m *move) early() bool { return m.Strategy == steady.StrategyStart && m.hel
 
 // beside says whether old and new run side by side until one common shift.
 func (m *move) beside() bool {
-	return m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyJob
+	return !away(m.Strategy) && m.Strategy != steady.StrategyJob
 }
 
 // adopts says whether containers that are not ours publish the ports until the new
@@ -143,7 +143,7 @@ func (b *builder) steps() {
 	}
 	barrier := b.barrier()
 	for _, m := range b.moves {
-		if m.Strategy == steady.StrategyStopFirst {
+		if away(m.Strategy) {
 			b.exchange(m, barrier)
 		}
 	}

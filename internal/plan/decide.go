@@ -101,9 +101,13 @@ func (b *builder) strategy(m *move) {
 	case !running:
 		m.Strategy, m.Cause = steady.StrategyStart, "nothing of it runs"
 	case order == steady.StopFirst:
-		m.Strategy, m.Cause = steady.StrategyStopFirst, "update_config.order says so"
+		b.exchanged(m, "update_config.order says so")
+	case order == steady.StrategyHold:
+		b.exchanged(m, "x-steady.strategy says so")
 	case order != steady.StartFirst && alone(spec) != "":
-		m.Strategy, m.Cause = steady.StrategyStopFirst, alone(spec)
+		b.exchanged(m, alone(spec))
+	case order == "" && b.crowded(m) != "":
+		b.exchanged(m, b.crowded(m))
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
 		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
 	case len(spec.Ports) == 0 && len(spec.Routes) == 0:
@@ -122,6 +126,8 @@ func alone(s steady.Spec) string {
 	switch {
 	case len(s.State) > 0 && s.Replicas <= 1:
 		return "one replica writes to " + strings.Join(s.State, ", ")
+	case len(s.State) > 0 && steady.Database(s.Image) != "" && s.Build == nil:
+		return fmt.Sprintf("%s: two of it must never run on %s", steady.Database(s.Image), strings.Join(s.State, ", "))
 	case s.NetworkMode == "host":
 		return "network_mode: host leaves no room for a second one"
 	case strings.HasPrefix(s.NetworkMode, "service:"), strings.HasPrefix(s.NetworkMode, "container:"):
@@ -167,6 +173,8 @@ func notice(m *move) string {
 		return "nobody answers: no replica is asked for"
 	}
 	switch m.Strategy {
+	case steady.StrategyHold:
+		return heldNotice(m.spec())
 	case steady.StrategyStopFirst:
 		return "the gap between the old one's stop and the new one's start"
 	case steady.StrategyAdopt:

@@ -18,7 +18,7 @@ func TestBuild_ASingletonThatComposeReplacedIsExchangedStopFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	inOrder(t, p)
-	if got := p.Services[0].Strategy; got != steady.StrategyStopFirst {
-		t.Errorf("strategy %s, want %s\n%s", got, steady.StrategyStopFirst, p)
+	if got := p.Services[0].Strategy; got != steady.StrategyHold {
+		t.Errorf("strategy %s, want %s\n%s", got, steady.StrategyHold, p)
 	}
 }

@@ -14,7 +14,7 @@ func (b *builder) prepare(m *move) {
 	if m.held() && !b.enters(m) {
 		b.holder(m, []string{id})
 	}
-	if m.Strategy == steady.StrategyStopFirst {
+	if away(m.Strategy) {
 		for i, name := range m.fresh {
 			b.create(m, name, i+1)
 		}
@@ -148,7 +148,7 @@ func (b *builder) exchange(m *move, barrier []string) {
 	needs := append(slices.Clone(barrier), b.dependencies(m)...)
 	if _, now := b.route(m.Service); now && b.visited(m) {
 		needs = []string{b.add(steady.Step{ID: m.Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
-			Routes: []steady.Route{b.routeTo(m, m.From, nil)}, Cause: "the old one must be gone before the new one starts"})}
+			Routes: []steady.Route{b.withdrawn(m)}, Cause: "the old one must be gone before the new one starts"})}
 	}
 	stopped := b.retire(m, m.old, needs)
 	if len(stopped) == 0 {

@@ -142,7 +142,7 @@ shop/worker overlap 1→2: no published port: old and new overlap, the old one e
 `},
 		{"one writer on a volume goes first, once all else is ready", new(world).moves("api", port(8000)).moves("db", port(5432), writes("data")), `
 shop/api start-first 1→2: stateless: the new one stands beside the old one until it is ready (Compose's default would be stop-first)
-shop/db stop-first 1→2: one replica writes to data
+shop/db hold 1→2: one replica writes to data
   api/prepare
   api/holder < api/prepare
   api/create/shop-api-2-1 < api/holder
@@ -151,7 +151,7 @@ shop/db stop-first 1→2: one replica writes to data
   db/prepare
   db/holder < db/prepare
   db/create/shop-db-2-1 < db/holder
-  db/withdraw db=1[] < api/probe/shop-api-2-1, db/create/shop-db-2-1
+  db/withdraw db=1[] held < api/probe/shop-api-2-1, db/create/shop-db-2-1
   db/drain/shop-db-1-1 < db/withdraw
   db/stop/shop-db-1-1 < db/drain/shop-db-1-1
   db/start/shop-db-2-1 < db/create/shop-db-2-1, db/stop/shop-db-1-1

@@ -24,11 +24,12 @@ type sim struct {
 	lame   map[string]bool // container → took traffic by its route, though it had died
 	tight  bool            // memory has no room for all old and new at once
 	done   map[string]bool // steps of the plan being played
+	holds  map[string]bool // service → the plan promises that nobody finds it gone
 }
 
 func newSim(in plan.Input) *sim {
 	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{},
-		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0}
+		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}}
 	for _, r := range in.Observed.Replicas {
 		s.run[r.Name] = r.Running()
 	}
@@ -44,6 +45,9 @@ func newSim(in plan.Input) *sim {
 // play takes the steps in a random order that respects their needs, and dies
 // before the n-th; below zero it takes all.
 func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
+	for _, v := range p.Services {
+		s.holds[v.Service] = v.Strategy == steady.StrategyHold
+	}
 	s.done = map[string]bool{}
 	done := s.done
 	known := map[string]bool{}
@@ -126,6 +130,12 @@ func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
 			t.Fatalf("%s routes to %s, which was never asked whether it can serve", st.ID, name)
 		}
 	}
+	if s.holds[r.Service] && len(r.Replicas) == 0 && r.Hold == nil && !r.Gone {
+		t.Fatalf("%s leaves %s with nobody and an open gate", st.ID, r.Service)
+	}
+	if r.Hold != nil && len(r.Replicas) > 0 {
+		t.Fatalf("%s shuts the gate before replicas that could answer", st.ID)
+	}
 	if r.Gone {
 		delete(s.routes, r.Service)
 		return
@@ -165,7 +175,10 @@ func anyWorld(t *rapid.T) plan.Input {
 		if rapid.Bool().Draw(t, "writes") {
 			cs = append(cs, writes("data"))
 		}
-		cs = append(cs, order(rapid.SampledFrom([]string{"", steady.StartFirst, steady.StopFirst}).Draw(t, "order")))
+		cs = append(cs, order(rapid.SampledFrom([]string{"", steady.StartFirst, steady.StopFirst, steady.StrategyHold}).Draw(t, "order")))
+		if rapid.IntRange(0, 3).Draw(t, "unheld") == 0 {
+			cs = append(cs, func(s *steady.Spec) { s.Holding = &steady.Holding{Off: true} })
+		}
 		if rapid.Bool().Draw(t, "watched") {
 			cs = append(cs, monitor(time.Second))
 		}
@@ -249,7 +262,7 @@ func TestPlan_EndsWithExactlyTheNewRelease(t *testing.T) {
 			t.Fatalf("containers %v, want %v\n%s", got, want, p)
 		}
 		for _, tg := range in.Targets {
-			if r := s.routes[tg.Release.Service]; r.Release != 2 || len(r.Replicas) != tg.Release.Spec.Replicas {
+			if r := s.routes[tg.Release.Service]; r.Release != 2 || len(r.Replicas) != tg.Release.Spec.Replicas || r.Hold != nil {
 				t.Fatalf("route %+v: want all replicas of release 2\n%s", r, p)
 			}
 		}
@@ -276,7 +289,7 @@ func TestUndo_FromAnyStepTheOldReleaseServesAndNothingIsLeft(t *testing.T) {
 			t.Fatalf("containers %v, want %v\nplan:\n%sundo:\n%s", s.run, before, p, back)
 		}
 		for service, r := range routes {
-			if !slices.Equal(s.routes[service].Replicas, r.Replicas) || s.routes[service].Release != r.Release {
+			if !slices.Equal(s.routes[service].Replicas, r.Replicas) || s.routes[service].Release != r.Release || s.routes[service].Hold != nil {
 				t.Fatalf("route of %s is %+v, want %+v\nplan:\n%sundo:\n%s", service, s.routes[service], r, p, back)
 			}
 		}

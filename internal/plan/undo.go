@@ -83,7 +83,9 @@ func (u *undoer) before(service string) (steady.Route, bool) {
 	if i < 0 {
 		return steady.Route{}, false
 	}
-	return u.was.Before[i], true
+	r := u.was.Before[i]
+	r.Hold = nil // what an earlier rollout left shut is not where an undo goes back to
+	return r, true
 }
 
 // cause says whether a visitor may have seen the new release of one of the services
@@ -137,7 +139,7 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 		return nil
 	}
 	var needs []string
-	if s.Strategy == steady.StrategyStopFirst {
+	if away(s.Strategy) {
 		needs = u.clear(s)
 	}
 	if u.begun[s.Service+"/bind"] {
@@ -171,7 +173,7 @@ func (u *undoer) clear(s steady.ServicePlan) []string {
 	}
 	var withdrawn, stops []string
 	if r, ok := u.back(s.Service); ok {
-		r.Replicas = nil
+		r.Replicas, r.Hold = nil, u.gate(s.Service)
 		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
 	}
 	for _, c := range started {

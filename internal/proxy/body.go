@@ -69,6 +69,7 @@ func (x *exchange) takeBody() bool {
 		return false
 	}
 	b.known = true
+	x.bytes = in.ContentLength
 	in.Body = io.NopCloser(bytes.NewReader(b.whole))
 	return true
 }

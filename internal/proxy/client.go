@@ -84,6 +84,14 @@ func (c *Client) Clear(ctx context.Context, pools []string, clocks steady.Drain)
 	return d, err
 }
 
+// Renew keeps the gates of those services, "shop/db", shut for another lease, also
+// where it had lapsed, and gives those that are shut by the table in force.
+func (c *Client) Renew(ctx context.Context, services []string) ([]string, error) {
+	var shut []string
+	err := c.call(ctx, http.MethodPost, "/v1/hold", services, &shut)
+	return shut, err
+}
+
 // Traffic gives the counts since the proxy began.
 func (c *Client) Traffic(ctx context.Context) (steady.Traffic, error) {
 	var t steady.Traffic

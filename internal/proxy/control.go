@@ -76,6 +76,14 @@ func (p *Proxy) control(life context.Context) http.Handler {
 		drained, err := p.drain(r.Context(), ask.IDs, ask.Clocks)
 		reply(w, drained, err)
 	})
+	mux.HandleFunc("POST /v1/hold", func(w http.ResponseWriter, r *http.Request) {
+		var services []string
+		if err := read(w, r, &services); err != nil {
+			reply(w, nil, err)
+			return
+		}
+		reply(w, p.renew(services), nil)
+	})
 	mux.HandleFunc("POST /v1/clear", func(w http.ResponseWriter, r *http.Request) {
 		var ask clearRequest
 		if err := read(w, r, &ask); err != nil {

@@ -14,10 +14,12 @@ import (
 type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
 	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
-	maintained                                           atomic.Int64
+	maintained, held, turned                             atomic.Int64
 	classes                                              [6]atomic.Int64 // answers of the app by the first digit of their status
 	took                                                 atomic.Pointer[took]
-	past                                                 past // guarded by counters.mu
+	waits                                                atomic.Pointer[took] // at the gate
+	longestWait                                          atomic.Int64         // nanoseconds
+	past                                                 past                 // guarded by counters.mu
 }
 
 func (c *counter) read() steady.Counts {
@@ -26,7 +28,7 @@ func (c *counter) read() steady.Counts {
 		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
 		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
 		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
-		Maintained: c.maintained.Load(),
+		Maintained: c.maintained.Load(), Held: c.held.Load(), Turned: c.turned.Load(),
 	}
 }
 
@@ -36,6 +38,27 @@ type counters struct {
 	mu      sync.Mutex
 	all     map[string]map[int]*counter
 	sampled time.Time // when the past was last added to
+	gates   map[string]*gate
+}
+
+// gate gives a service's gate.
+func (c *counters) gate(service string) *gate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gates == nil {
+		c.gates = map[string]*gate{}
+	}
+	if c.gates[service] == nil {
+		c.gates[service] = &gate{}
+	}
+	return c.gates[service]
+}
+
+// allGates lists the gates there are, by service.
+func (c *counters) allGates() map[string]*gate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.gates)
 }
 
 func (c *counters) of(service string, release int) *counter {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -128,14 +129,14 @@ func (x *exchange) over() {
 }
 
 // claim claims an upstream, another than avoid where there is one, and moves the
-// request to its count.
-func (x *exchange) claim(avoid *upstream) *upstream {
-	u := x.pool.claim(&x.flight, avoid)
+// request to its count. The error is enter's.
+func (x *exchange) claim(avoid *upstream) (*upstream, error) {
+	u, err := x.pool.enter(x.in.Context(), &x.flight, avoid, x)
 	x.claimed = u != nil
 	if u != nil {
 		u.count.requests.Add(1)
 	}
-	return u
+	return u, err
 }
 
 // unclaim takes back a claim that came to nothing, to claim anew.
@@ -149,7 +150,7 @@ func (x *exchange) unclaim() {
 func (x *exchange) finish(aborted bool) {
 	x.finished.Store(true)
 	if !x.claimed { // the last claim found no upstream any more
-		x.outcome = outcomeLost
+		x.outcome = cmp.Or(x.outcome, outcomeLost)
 		return
 	}
 	count := x.upstream.count

@@ -35,13 +35,16 @@ type flight struct {
 	from   interface{ RemoteAddr() net.Addr } // the client's connection
 	header http.Header                        // of the request; nil where there is none
 	sign   string                             // of the upstreams that the client is kept at, this service's among them
+	bytes  int64                              // of a request's body that are in memory
 
 	kind       int
 	upstream   *upstream
-	kept       bool // the client is where it was
-	asked      bool // end was called by a drain
-	wasCut     bool // cut was called by a drain
-	marked     bool // a maintenance began meanwhile that does not let it through
+	kept       bool    // the client is where it was
+	asked      bool    // end was called by a drain
+	wasCut     bool    // cut was called by a drain
+	marked     bool    // a maintenance began meanwhile that does not let it through
+	stand      int     // why a claim gave nothing
+	ticket     *ticket // in line at the gate, until it is answered; nil: it never waited
 	prev, next *flight
 }
 

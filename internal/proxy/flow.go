@@ -17,10 +17,23 @@ type took struct {
 // answer counts one whole answer of the app.
 func (c *counter) answer(status int, d time.Duration) {
 	c.class(status)
-	t := c.took.Load()
+	add(&c.took, d)
+}
+
+// wait counts how long one waited at the gate.
+func (c *counter) wait(d time.Duration) {
+	add(&c.waits, d)
+	for longest := c.longestWait.Load(); int64(d) > longest && !c.longestWait.CompareAndSwap(longest, int64(d)); {
+		longest = c.longestWait.Load()
+	}
+}
+
+// add counts in what is made when it is first needed.
+func add(to *atomic.Pointer[took], d time.Duration) {
+	t := to.Load()
 	if t == nil {
-		c.took.CompareAndSwap(nil, &took{})
-		t = c.took.Load()
+		to.CompareAndSwap(nil, &took{})
+		t = to.Load()
 	}
 	t.sum.Add(int64(d))
 	t.buckets[steady.LatencyBucket(d)].Add(1)
@@ -37,8 +50,9 @@ func (c *counter) class(status int) {
 }
 
 // latencies are what was counted, nil for nothing.
-func (c *counter) latencies() (steady.Latencies, time.Duration) {
-	t := c.took.Load()
+func (c *counter) latencies() (steady.Latencies, time.Duration) { return c.took.Load().read() }
+
+func (t *took) read() (steady.Latencies, time.Duration) {
 	if t == nil {
 		return nil, 0
 	}
@@ -57,6 +71,8 @@ func (c *counter) flow(now time.Time) steady.Flow {
 		f.Classes[i] = c.classes[i].Load()
 	}
 	f.Took, f.Sum = c.latencies()
+	f.Waits, _ = c.waits.Load().read()
+	f.LongestWait = time.Duration(c.longestWait.Load())
 	f.Minute = c.past.since(minute, now, f)
 	f.Lately = c.past.since(lately, now, f)
 	return f

@@ -100,9 +100,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		x.unclaim()
-		if x.claim(u) == nil {
-			x.pool.nobody.requests.Add(1)
-			x.pool.nobody.lost.Add(1)
+		if !x.reclaim(u) {
 			return nil, err
 		}
 		x.upstream.count.retried.Add(1)

@@ -148,7 +148,15 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 				c.turnAway()
 				return carried, nil
 			}
-			// Nobody to ask: nothing is learnt.
+			if errors.Is(r.stopped, errAnew) {
+				continue
+			}
+			if errors.Is(r.stopped, errLeft) {
+				r.lost()
+				return undecided, r.stopped
+			}
+			// Nobody to ask: nothing is learnt. Who has begun to speak HTTP meanwhile
+			// gets its answer at the gate, request by request.
 			if kind, err := c.listen(askAgain, p.limits.ReadHeaderTimeout); !errors.Is(err, os.ErrDeadlineExceeded) {
 				return kind, err
 			}
@@ -243,15 +251,28 @@ func (r *relay) hear(client *net.TCPConn) func() int {
 	}
 }
 
+// refuse ends a connection for which there is no upstream, and counts it. False: a
+// maintenance has begun or ended, and the client is still waiting.
+func (r *relay) refuse(c *clientConn) bool {
+	if errors.Is(r.stopped, errAnew) {
+		return false
+	}
+	r.lost()
+	if r.stopped != nil {
+		c.Close()
+		return true
+	}
+	c.turnAway()
+	return true
+}
+
 // carry relays the connection to its end; r is open already, or nil. False: a
 // shift was faster, and the client is still waiting.
 func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) bool {
 	if r == nil {
 		r = newRelay(pool, c.TCPConn)
 		if !r.open(ctx, whenever) {
-			r.lost()
-			c.turnAway()
-			return true
+			return r.refuse(c)
 		}
 	}
 	if pool.keepsOut(c) { // since before the claim, or the claim would have been marked

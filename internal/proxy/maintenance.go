@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/subtle"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -58,6 +59,7 @@ func (p *pool) shut(n *notice) {
 		return
 	}
 	p.notice.Store(n)
+	p.gate.anew(p)
 	if n == nil {
 		close(p.opened)
 		return
@@ -142,11 +144,19 @@ func (x *exchange) enter() bool {
 			return false
 		}
 		x.marked = false
-		if x.claim(nil) == nil {
+		u, err := x.claim(nil)
+		switch {
+		case errors.Is(err, errAnew):
+			continue
+		case errors.Is(err, errLeft):
+			panic(http.ErrAbortHandler) // nobody reads an answer
+		case err != nil:
+			x.turnOff()
+			return false
+		case u == nil:
 			x.refuseUncalled(x.pool.nobody)
 			return false
-		}
-		if x.pool.notice.Load() == n {
+		case x.pool.notice.Load() == n:
 			return true
 		}
 		x.unclaim()

@@ -19,6 +19,7 @@ type pool struct {
 	service string
 	counts  *counters
 	nobody  *counter // of what found no upstream: release 0
+	gate    *gate    // of the service
 	learnt  atomic.Int32
 	reached atomic.Bool                   // one of its upstreams has been connected to
 	notice  atomic.Pointer[notice]        // of a maintenance; nil: open
@@ -49,7 +50,7 @@ func newPool(name string, counts *counters) *pool {
 		service = name[:i]
 	}
 	return &pool{
-		name: name, service: service, counts: counts, nobody: counts.of(service, 0),
+		name: name, service: service, counts: counts, nobody: counts.of(service, 0), gate: counts.gate(service),
 		known: map[steady.Upstream]*upstream{},
 	}
 }
@@ -58,12 +59,15 @@ func newPool(name string, counts *counters) *pool {
 // counts f in, both under one lock: once
 // shift has returned, nothing can be claimed on an upstream it left out, and
 // nothing claimed before is unseen by a drain. One that failed lately or is
-// avoid is taken only where there is no other. Nil when there is none at all.
-//
-// A gate (hold) belongs here, before the choice.
+// avoid is taken only where there is no other. Nil when there is none at all, and
+// where the gate does not let f pass: f.stand says so, and enter waits.
 func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	f.stand = free
+	if p.gate.busy.Load() && !p.gate.lets(p, f) {
+		return nil
+	}
 	var u *upstream
 	if f.sign != "" {
 		u = p.wanted(f.sign, avoid)
@@ -149,6 +153,10 @@ func (p *pool) leave(f *flight) {
 	for _, t := range u.tallies {
 		t.left(f)
 	}
+	if f.ticket != nil {
+		p.gate.answered(f.ticket)
+		f.ticket = nil
+	}
 	p.mu.Unlock()
 	if quiet {
 		u.closeIdle()
@@ -183,15 +191,31 @@ func (p *pool) stream(f *flight) bool {
 	return true
 }
 
-// shift puts what a table says of the pool in force. Upstreams that leave are forgotten once
+// shift puts what a table says of the pool in force: the gate is shut before its
+// upstreams leave and opened once they are there, under one lock with them.
+// Upstreams that leave are forgotten once
 // nothing of theirs is in flight; questions to them are broken off, as those who
 // ask will ask again.
 func (p *pool) shift(as steady.Pool) {
 	p.mu.Lock()
-	to := as.Upstreams
+	if as.Hold != nil {
+		p.gate.shut(p, *as.Hold)
+	}
+	quiet := p.reroute(as.Upstreams)
+	if as.Hold == nil {
+		p.gate.open(p)
+	}
+	p.mu.Unlock()
+	for _, u := range quiet {
+		u.closeIdle()
+	}
+}
+
+// reroute puts the upstreams in force and gives those that are forgotten. p.mu is
+// held.
+func (p *pool) reroute(to []steady.Upstream) []*upstream {
 	if p.serves(to) {
-		p.mu.Unlock()
-		return
+		return nil
 	}
 	var quiet []*upstream
 	before := p.routed
@@ -220,10 +244,7 @@ func (p *pool) shift(as steady.Pool) {
 			quiet = append(quiet, u)
 		}
 	}
-	p.mu.Unlock()
-	for _, u := range quiet {
-		u.closeIdle()
-	}
+	return quiet
 }
 
 // serves says whether those are the upstreams in force already.

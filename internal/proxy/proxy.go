@@ -182,6 +182,9 @@ func (p *Proxy) finish() {
 		p.hushDoor(d)
 	}
 	p.mu.Unlock()
+	for _, g := range p.counts.allGates() {
+		g.end()
+	}
 	grace := p.limits.Grace
 	ctx, cancel := context.WithTimeout(context.Background(), grace+lastWords+settle)
 	defer cancel()

@@ -25,6 +25,9 @@ type relay struct {
 	// unheard: everyone asked refuses the connection, at a port where nobody has
 	// ever answered. Nothing listens there, and nothing is lost.
 	unheard bool
+	// stopped is why it did not come past the gate; nil: it did.
+	stopped error
+	speakBy func() time.Time // until when the client may be read, asked before each claim
 }
 
 func newRelay(p *pool, client *net.TCPConn) *relay {
@@ -43,11 +46,10 @@ func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 	var avoid *upstream
 	var refused []*upstream
 	pause := firstPause
+	r.speakBy = speakBy
 	for range maxTries {
-		r.kind, r.wasCut = question, false
-		_ = r.client.SetReadDeadline(speakBy())
-		u := r.pool.claim(&r.flight, avoid)
-		if u == nil {
+		u, err := r.pool.enter(ctx, &r.flight, avoid, r)
+		if r.stopped = err; u == nil {
 			return false
 		}
 		if slices.Contains(refused, u) {
@@ -60,7 +62,7 @@ func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 			r.pool.leave(&r.flight)
 			return false
 		}
-		err := r.dial(ctx, u)
+		err = r.dial(ctx, u)
 		if err == nil {
 			return true
 		}
@@ -77,9 +79,28 @@ func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 	return false
 }
 
+// ready implements comer.
+func (r *relay) ready() {
+	r.kind, r.wasCut = question, false
+	_ = r.client.SetReadDeadline(r.speakBy())
+}
+
+// gone implements comer. A client that ended without a word has left; one that has
+// said something may have said all.
+func (r *relay) gone() bool { return hasLeft(r.client, false) }
+
 // lost counts a connection that could not be opened, for the upstream tried last.
 func (r *relay) lost() {
-	if r.unheard {
+	count := r.pool.nobody
+	switch {
+	case errors.Is(r.stopped, errLeft):
+		count.left.Add(1)
+		return
+	case errors.Is(r.stopped, errTurned):
+		count.turned.Add(1)
+		count.lost.Add(1)
+		return
+	case r.unheard:
 		return
 	}
 	if u := r.flight.upstream; u != nil {

@@ -12,15 +12,16 @@ import (
 
 // Status is what the proxy does right now.
 type Status struct {
-	PID         int              `json:"pid"`
-	Version     int64            `json:"version"` // of the table in force
-	Started     time.Time        `json:"started"`
-	Drains      int64            `json:"drains"`  // drains that have ended since then
-	Drained     steady.Drained   `json:"drained"` // what they found, in all
-	AccessLog   AccessLogStatus  `json:"access_log"`
-	Connections int              `json:"connections"`
-	Listeners   []ListenerStatus `json:"listeners"`
-	Upstreams   []UpstreamStatus `json:"upstreams"`
+	PID         int                 `json:"pid"`
+	Version     int64               `json:"version"` // of the table in force
+	Started     time.Time           `json:"started"`
+	Drains      int64               `json:"drains"`  // drains that have ended since then
+	Drained     steady.Drained      `json:"drained"` // what they found, in all
+	AccessLog   AccessLogStatus     `json:"access_log"`
+	Connections int                 `json:"connections"`
+	Listeners   []ListenerStatus    `json:"listeners"`
+	Upstreams   []UpstreamStatus    `json:"upstreams"`
+	Gates       []steady.GateStatus `json:"gates,omitempty"` // those that are shut, or have not let all go yet
 }
 
 // ListenerStatus is one listener of the table in force.
@@ -67,6 +68,7 @@ func (p *Proxy) status() Status {
 	slices.SortFunc(s.Upstreams, func(a, b UpstreamStatus) int {
 		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Release, b.Release), cmp.Compare(a.Name, b.Name))
 	})
+	s.Gates = p.gateStates()
 	return s
 }
 

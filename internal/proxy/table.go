@@ -24,6 +24,9 @@ func check(t steady.Table) error {
 		if p.Sticky != nil && !steady.IsCookieName(p.Sticky.Cookie) {
 			return badTable("pool %s: no cookie can be named %q", p.Name, p.Sticky.Cookie)
 		}
+		if h := p.Hold; h != nil && (h.Most < 0 || h.Bytes < 0 || h.For <= 0 || h.Lease <= 0) {
+			return badTable("pool %s: a gate without bounds", p.Name)
+		}
 		if p.Name == "" || pools[p.Name] {
 			return badTable("pool %q is there twice, or has no name", p.Name)
 		}

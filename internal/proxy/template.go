@@ -34,6 +34,7 @@ type group interface {
 type template struct {
 	name   string
 	counts *counters
+	gate   *gate // of the service
 
 	mu    sync.Mutex
 	now   steady.Pool // in force; its addresses have no port
@@ -42,7 +43,8 @@ type template struct {
 }
 
 func newTemplate(name string, counts *counters) *template {
-	return &template{name: name, counts: counts, ports: map[uint16]*pool{}}
+	service, _, _ := strings.Cut(name, "@")
+	return &template{name: name, counts: counts, gate: counts.gate(service), ports: map[uint16]*pool{}}
 }
 
 // newGroup makes the pool or the template of that name; see steady.InnerPoolName.
@@ -104,17 +106,25 @@ func (t *template) put(p *pool) (dropped *pool) {
 		dropped = t.spare.Remove(t.spare.Front()).(*pool)
 	}
 	delete(t.ports, dropped.port)
+	dropped.gate.open(dropped)
 	return dropped
 }
 
 // shift implements group. A pool that is made meanwhile is made before, and
-// shifted here, or after, and of the new upstreams.
+// shifted here, or after, and of the new upstreams. The template shuts the gate
+// itself too, as its pools come and go.
 func (t *template) shift(to steady.Pool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now = to
+	if to.Hold != nil {
+		t.gate.shut(t, *to.Hold)
+	}
 	for port, p := range t.ports {
 		p.shift(ported(to, port))
+	}
+	if to.Hold == nil {
+		t.gate.open(t)
 	}
 }
 

@@ -136,6 +136,8 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 		switch {
 		case t.Gone:
 			parts = append(parts, t.Service+" withdrawn")
+		case t.Hold != nil:
+			parts = append(parts, t.Service+" held")
 		case len(t.Replicas) == 0:
 			parts = append(parts, t.Service+" withdrawn from release "+strconv.Itoa(t.Release))
 		case len(t.Ports)+len(t.Rules) == 0:

@@ -106,14 +106,10 @@ func TestInnerControl_AliasesOnContainersLose(t *testing.T) {
 }
 
 // neighbours has every service of the stack called by api in its requests. ollama
-// is held to start-first, as its stand-in only reads its volume while it serves:
-// a stop-first replacement has a gap, which is not this test's. queue keeps its
-// gap: api asks it again until it is back.
+// and queue write to volumes: what comes to them waits while they are replaced. Who
+// has a connection open to queue must open another, and waits there.
 const neighbours = `x-steady:
   drain: { streams: 1s }
-services:
-  ollama:
-    x-steady: { strategy: start-first }
 `
 
 func TestInner_TheWholeStackUnderLoadLosesNothingThoughApiCallsItAll(t *testing.T) {
