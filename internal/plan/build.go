@@ -18,6 +18,8 @@ type Input struct {
 	Routes   []steady.Route            // in force
 	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
+	Warm     []steady.Warm // releases that are kept running, un-routed
+	Rollback bool          // it goes by rollback_config
 }
 
 // Build plans a deploy, a rollback or a scaling: they differ in their targets
@@ -66,6 +68,7 @@ type move struct {
 	old    []steady.Replica // what the new ones replace, routed or not
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
+	awake  bool             // its replicas run already, warm: there is only to shift
 }
 
 func (m *move) spec() steady.Spec { return m.target.Spec }

@@ -11,7 +11,7 @@ import (
 // the ports differ there is one batch: one pool cannot hold old and new then.
 func (m *move) batch(k int) int {
 	p := m.spec().Update.Parallelism
-	if p <= 0 || m.moved || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
+	if p <= 0 || m.moved || m.awake || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
 		return len(m.fresh)
 	}
 	return min(k*p, len(m.fresh))
@@ -103,7 +103,7 @@ func (b *builder) leaving(m *move, k int) []steady.Replica {
 	}
 	stay := b.staying(m, k)
 	return slices.DeleteFunc(slices.Clone(before), func(r steady.Replica) bool {
-		return slices.ContainsFunc(stay, func(s steady.Replica) bool { return s.Name == r.Name })
+		return m.kept(r) || slices.ContainsFunc(stay, func(s steady.Replica) bool { return s.Name == r.Name })
 	})
 }
 
@@ -127,7 +127,11 @@ func (b *builder) removes() {
 	}
 	needs := b.leaves(all)
 	for _, m := range b.moves {
+		b.keepWarm(m, needs)
 		for _, r := range m.old {
+			if m.kept(r) {
+				continue
+			}
 			b.add(steady.Step{ID: m.Service + "/remove/" + r.Name, Kind: steady.StepRemove, Service: m.Service, Release: r.Release,
 				Replica: r.Name, Needs: needs})
 		}
