@@ -66,7 +66,7 @@ func (b *builder) settle(m *move) {
 	r, _ := b.route(m.Service)
 	m.fresh = names(m.target)
 	seen := b.in.Observed.Of(m.Service)
-	m.old = b.cold(without(seen, m.fresh))
+	m.old = b.unneeded(without(seen, m.fresh))
 	dead := 0
 	for _, n := range m.fresh {
 		if c, ok := b.in.Observed.Named(n); !ok || !c.Running() || !slices.Contains(r.Replicas, n) {

@@ -60,8 +60,8 @@ func (b *builder) warm(service string) int {
 	return b.in.Warm[i].Release
 }
 
-// cold leaves out the replicas that are kept running: they are not too many.
-func (b *builder) cold(all []steady.Replica) []steady.Replica {
+// unneeded leaves out the replicas that are kept running: they are not too many.
+func (b *builder) unneeded(all []steady.Replica) []steady.Replica {
 	return slices.DeleteFunc(all, func(r steady.Replica) bool { return r.Release > 0 && r.Release == b.warm(r.Service) })
 }
 

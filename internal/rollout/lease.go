@@ -26,6 +26,14 @@ func (e *Engine) lease(ctx context.Context, r *run) error {
 		if holder == nil {
 			return nil
 		}
+		if holder.yield() {
+			select {
+			case <-freed:
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 		select {
 		case <-freed:
 		case <-ctx.Done():
