@@ -32,7 +32,7 @@ type app struct {
 	began    []time.Duration
 }
 
-const look = 200 * time.Millisecond
+const look = 150 * time.Millisecond
 
 // pass lets time go by, in slices of 10 ms.
 func (a *app) pass(d time.Duration) {

@@ -101,8 +101,17 @@ func (p *place) Routes(context.Context, string) ([]steady.Route, error) {
 	return slices.Collect(maps.Values(p.routes)), nil
 }
 
-func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
-	defer p.note("drain %v", names)()
+func (p *place) Drain(ctx context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
+	unlock := p.note("drain %v", names)
+	gate := p.blocked["drain "+names[0]]
+	unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return steady.Drained{}, context.Cause(ctx)
+		}
+	}
 	return steady.Drained{Requests: 3}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 // lookEvery is the pace at which a watch window is looked at. A look costs the
 // proxy one answer of some 10 kB.
-const lookEvery = 200 * time.Millisecond
+const lookEvery = 150 * time.Millisecond
 
 // window is a watch window under way.
 type window struct {
