@@ -12,6 +12,7 @@ import (
 // Input is all that a plan follows from.
 type Input struct {
 	Project  string
+	Kind     string // of the rollout; empty: a deploy
 	Targets  []Target
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
@@ -19,7 +20,6 @@ type Input struct {
 	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
 	Warm     []steady.Warm // releases that are kept running, un-routed
-	Rollback bool          // it goes by rollback_config
 }
 
 // Build plans a deploy, a rollback or a scaling: they differ in their targets

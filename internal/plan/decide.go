@@ -13,7 +13,7 @@ import (
 func (b *builder) decide(t Target) (*move, error) {
 	spec := t.Release.Spec
 	serving := b.in.Serving[spec.Service]
-	if b.in.Rollback && spec.Rollback != nil {
+	if b.in.Kind == steady.KindRollback && spec.Rollback != nil {
 		t.Release.Spec.Update = *spec.Rollback
 		spec = t.Release.Spec
 	}

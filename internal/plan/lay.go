@@ -194,11 +194,12 @@ func (b *builder) visited(m *move) bool {
 	return len(now.Ports)+len(now.Rules) > 0 || now.Held || m.routed()
 }
 
-// retire drains and stops old replicas; it gives the stops.
+// retire drains and stops old replicas, but for those that are kept warm; it gives
+// the stops.
 func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
 	var stops []string
 	for _, r := range old {
-		if !r.Running() {
+		if !r.Running() || m.kept(r) {
 			continue
 		}
 		after := needs

@@ -103,7 +103,7 @@ func (b *builder) leaving(m *move, k int) []steady.Replica {
 	}
 	stay := b.staying(m, k)
 	return slices.DeleteFunc(slices.Clone(before), func(r steady.Replica) bool {
-		return m.kept(r) || slices.ContainsFunc(stay, func(s steady.Replica) bool { return s.Name == r.Name })
+		return slices.ContainsFunc(stay, func(s steady.Replica) bool { return s.Name == r.Name })
 	})
 }
 

@@ -138,7 +138,7 @@ func TestBuild_ARollbackGoesByRollbackConfig(t *testing.T) {
 	}
 	w := new(world).moves("api", port(8000), order(steady.StopFirst), back)
 	for _, rollback := range []bool{false, true} {
-		w.in.Rollback = rollback
+		w.in.Kind = map[bool]string{true: steady.KindRollback, false: steady.KindDeploy}[rollback]
 		p, err := plan.Build(w.in)
 		if err != nil {
 			t.Fatal(err)

@@ -119,6 +119,6 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 	if err != nil {
 		return plan.Input{}, fmt.Errorf("read what is kept warm: %w", err)
 	}
-	return plan.Input{Project: q.Project, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
-		Warm: warm, Rollback: q.Kind == steady.KindRollback}, nil
+	return plan.Input{Project: q.Project, Kind: q.Kind, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
+		Warm: warm}, nil
 }
