@@ -127,6 +127,8 @@ func (r *router) Traffic(ctx context.Context, project string) (steady.Traffic, e
 
 // Flows implements rollout.Router.
 func (r *router) Flows(ctx context.Context, project, service string) (map[int]steady.Flow, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxyAskFor)
+	defer cancel()
 	return r.proxy.FlowsOf(ctx, project+"/"+service)
 }
 

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -112,7 +113,9 @@ func TestWarm_ARollbackNeedNotWaitForTheDrainOfWhatIsRetired(t *testing.T) {
 	eventually(t, func() bool { return p.called("drain [shop-api-1-1]") })
 	q := p.back(1)
 	p.forgetCalls()
-	r, err := d.Accept(t.Context(), q)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	r, err := d.Accept(ctx, q)
 	if err != nil {
 		t.Fatal(err)
 	}
