@@ -89,12 +89,3 @@ func (b *builder) keepWarm(m *move, needs []string) {
 		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: was, Needs: needs})
 	}
 }
-
-// watched is what is asked of the new release in its watch window.
-func (m *move) watched() *steady.Watch {
-	w := steady.DefaultWatch()
-	if said := m.spec().Update.Watch; said != nil {
-		w = *said
-	}
-	return &w
-}

@@ -2,7 +2,9 @@ package rollout_test
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,5 +141,41 @@ func TestWarm_WhatServesIsNeverRetired(t *testing.T) {
 	eventually(t, func() bool { return p.called("cool api release 1") })
 	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
 		t.Errorf("containers %v", got)
+	}
+}
+
+func TestWarm_ACrashAtItsStepEndsAsIfThereWereNone(t *testing.T) {
+	for _, when := range []string{"before", "after"} {
+		p := newPlace()
+		first := boot(t, p)
+		first.deploy(t, p, request(spec("api", "v1")))
+		first.stop()
+		e := rollout.New(p, p, p, journal{p}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		died := make(chan struct{})
+		var once sync.Once
+		e.Crash = func(step, w string) {
+			if step == steady.StepWarm && w == when {
+				once.Do(func() { close(died) })
+				<-ctx.Done()
+			}
+		}
+		go func() { _ = e.Run(ctx) }()
+		r := (&daemon{Engine: e}).accept(t, p, request(spec("api", "v2", keptFor(time.Hour))))
+		select {
+		case <-died:
+		case <-time.After(soon):
+			t.Fatal("nothing was to be kept warm")
+		}
+		cancel()
+		eventually(t, func() bool { return e.Running("shop") == nil })
+		next := boot(t, p)
+		if end := next.await(t, p, r.ID); end.State != steady.RolloutDone || p.kept["api"].Release != 1 {
+			t.Errorf("%s: state %s, %+v; kept %+v", when, end.State, end.Error, p.kept)
+		}
+		next.stop()
+		if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-api-2-1+"}) {
+			t.Errorf("%s: containers %v", when, got)
+		}
 	}
 }

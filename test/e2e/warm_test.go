@@ -57,6 +57,8 @@ func TestWarm_ARollbackOnlyShiftsAndTheWarmReleaseIsRetiredInTime(t *testing.T) 
 		t.Errorf("the containers were started again: %s, %s", began, now)
 	}
 	h.retires()
+	h.env["WARM"] = "10m"
+	h.deploy(4) // and steady down takes what is warm with the rest
 	r := l.Stop()
 	t.Logf("\n%s", r)
 	if !r.Clean() {
