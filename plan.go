@@ -40,6 +40,7 @@ const (
 	StepHook    = "hook"  // a command of the user's, on the host or in a container
 	StepDelay   = "delay" // update_config.delay
 	StepRemove  = "remove"
+	StepWarm    = "warm"  // the release before is kept running, un-routed; For 0: none is any more
 	StepClean   = "clean" // networks (and volumes, when asked) of a project that goes
 )
 
@@ -91,6 +92,8 @@ type ServicePlan struct {
 	// StreamClock is how long these streams may go on; below 0: as long as they like.
 	Reconnects  []Reconnect   `json:"reconnects,omitempty"`
 	StreamClock time.Duration `json:"stream_clock,omitempty"`
+	Warm        time.Duration `json:"warm,omitempty"`   // how long the release before is kept running, un-routed
+	Cold        string        `json:"cold,omitempty"`   // why it is not, though it was asked for
 	Direct      string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
 }
 
@@ -107,7 +110,8 @@ type Step struct {
 	Direct  bool          `json:"direct,omitempty"`  // StepDrain: others reach the replica not through the proxy
 	Brief   bool          `json:"brief,omitempty"`   // StepDrain: streams are ended at once, as somebody waits for the end
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
-	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay
+	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay, StepWarm
+	Watch   *Watch        `json:"watch,omitempty"`   // StepWatch: what is asked of the new release
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
 }

@@ -49,7 +49,9 @@ type Spec struct {
 
 	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
 
-	Holding *Holding `json:"holding,omitempty"` // nil: the defaults
+	Holding  *Holding      `json:"holding,omitempty"`  // nil: the defaults
+	Rollback *Update       `json:"rollback,omitempty"` // deploy.rollback_config: for a rollback, in place of Update; nil: as a deploy
+	Warm     time.Duration `json:"warm,omitempty"`     // how long the replicas of the release before are kept running, un-routed; 0: not at all
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
@@ -192,6 +194,8 @@ type Update struct {
 	Delay         time.Duration `json:"delay,omitempty"`
 	FailureAction string        `json:"failure_action"`
 	Monitor       time.Duration `json:"monitor"` // the watch window
+
+	Watch *Watch `json:"watch,omitempty"` // what is asked of the new release meanwhile; nil: DefaultWatch
 }
 
 // Drain holds the two clocks of a drain. What outlives its clock is cut, counted

@@ -29,6 +29,8 @@ type ServiceStatus struct {
 	Lately   Pace            `json:"lately"`  // all releases, in the last 5 to 10 s
 	Restart  string          `json:"restart"` // restart policy: no, always, on-failure[:n], unless-stopped
 
+	Warm *Warm `json:"warm,omitempty"` // the older release that is kept running; nil: none is
+
 	Maintenance *Maintenance `json:"maintenance,omitempty"` // as Shown; nil: the service is open
 	Gate        *GateStatus  `json:"gate,omitempty"`        // nil: nobody is held
 }

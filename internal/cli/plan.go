@@ -62,6 +62,9 @@ func planText(p steady.Plan, y style) string {
 		if v.Direct != "" && v.Strategy != steady.StrategyKeep {
 			fmt.Fprintf(&b, "  direct  calls by its name go to its replicas, not through steady: %s\n", v.Direct)
 		}
+		if text := warmText(v); text != "" {
+			fmt.Fprintf(&b, "  warm    %s\n", text)
+		}
 		for _, r := range v.Rules {
 			fmt.Fprintf(&b, "  route   %s\n", ruleText(r))
 		}

@@ -21,8 +21,8 @@ takes traffic, and the processors and memory it uses beside its limits; for each
 service requests per second, errors (answers of status 500 and above, ours too) and
 latencies of the last minute, its restart policy, published ports and routes, and
 what the proxy counted for it since it began; then a line per certificate. Which
-services are under maintenance is said above it. It exits 0 whatever state the
-services are in.`,
+services are under maintenance, and which older releases are kept warm for how long,
+is said above it. It exits 0 whatever state the services are in.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -53,6 +53,9 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 		if v.Gate != nil {
 			s.say(v.Service + " " + gateText(*v.Gate, now))
 		}
+	}
+	for _, line := range warmLines(status, now) {
+		s.say(line)
 	}
 	for _, u := range status.Unknown {
 		s.warn(u)
@@ -91,7 +94,7 @@ func statusTable(status steady.Status, now time.Time) string {
 			if i > 0 { // counted by service, not by replica
 				pace, rest = make([]string, len(pace)), []string{orDash(v.Restart), "", "", ""}
 			}
-			row := append([]string{v.Service, releaseText(r.Release), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(r)}, pace...)
+			row := append([]string{v.Service, releaseText(r.Release), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(v, r)}, pace...)
 			row = append(append(row, cpuText(r), memoryText(r)), rest...)
 			rows = append(rows, append(row, age(now, r.Started), orDash(v.Image)))
 		}
@@ -113,9 +116,12 @@ func stateText(r steady.ReplicaStatus) string {
 	return orDash(r.State)
 }
 
-func routedText(r steady.ReplicaStatus) string {
-	if r.Routed {
+func routedText(v steady.ServiceStatus, r steady.ReplicaStatus) string {
+	switch {
+	case r.Routed:
 		return "yes"
+	case v.Warm != nil && v.Warm.Release == r.Release:
+		return "warm"
 	}
 	return "no"
 }

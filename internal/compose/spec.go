@@ -85,6 +85,8 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Drain:         drainOf(own),
 		Sticky:        stickyOf(own),
 		Holding:       holdingOf(own),
+		Rollback:      rollbackOf(s, own),
+		Warm:          warmOf(own),
 	}, nil
 }
 

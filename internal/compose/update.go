@@ -13,15 +13,29 @@ import (
 // updateOf: the service's x-steady speaks first, then deploy.update_config, then
 // the project's x-steady. An empty Order leaves the choice to the plan.
 func updateOf(s types.ServiceConfig, own settings) steady.Update {
+	if s.Deploy == nil {
+		return configured(nil, own)
+	}
+	return configured(s.Deploy.UpdateConfig, own)
+}
+
+// configured is an update_config or a rollback_config with its gaps filled. The
+// window is Swarm's where the files ask for one without saying how long; there is
+// none where nobody asks, as every rollout would take so much longer.
+func configured(c *types.UpdateConfig, own settings) steady.Update {
+	window := steady.DefaultMonitor
+	if asksForWatch(c, own) {
+		window = steady.DefaultWatchWindow
+	}
 	u := steady.Update{
 		Order:         setting(own, "strategy", ""),
 		FailureAction: steady.DefaultFailureAction,
-		Monitor:       setting(own, "monitor", steady.DefaultMonitor),
+		Monitor:       setting(own, "monitor", window),
+		Watch:         watched(c, own),
 	}
-	if s.Deploy == nil || s.Deploy.UpdateConfig == nil {
+	if c == nil {
 		return u
 	}
-	c := s.Deploy.UpdateConfig
 	if c.Parallelism != nil {
 		u.Parallelism = int(*c.Parallelism)
 	}

@@ -75,12 +75,6 @@ func unused(model *types.Project) []string {
 			say(name, "build."+attribute, "the image is built without it")
 		}
 		if d := s.Deploy; d != nil {
-			if d.UpdateConfig != nil && d.UpdateConfig.MaxFailureRatio > 0 {
-				say(name, "deploy.update_config.max_failure_ratio", "one failed replica fails the rollout")
-			}
-			if d.RollbackConfig != nil {
-				say(name, "deploy.rollback_config", "a rollback goes like a deploy")
-			}
 			if d.Mode == "global" {
 				say(name, "deploy.mode", "there is one host")
 			}

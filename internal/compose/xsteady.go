@@ -40,8 +40,8 @@ func Keys() []Key {
 			Doc: "How the service is replaced. Overrides deploy.update_config.order. hold is stop-first while requests wait at the proxy, and so is stop-first unless hold is off."},
 		{Name: "order", Type: "start-first | stop-first | hold", Default: "the plan chooses", parse: orders,
 			Doc: "Another word for strategy."},
-		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String(), parse: duration,
-			Doc: "The watch window after a shift, in which a failure shifts back. Overrides deploy.update_config.monitor."},
+		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String() + "; " + steady.DefaultWatchWindow.String() + " where failure_action, max_failure_ratio or watch stand in the file", parse: duration,
+			Doc: "The watch window after a shift, in which a death, more errors than before or slower answers shift back. Overrides deploy.update_config.monitor."},
 		{Name: "protocol", Type: "auto | http | h2c | grpc | tcp", Default: steady.Auto, parse: protocols,
 			Doc: "What the published ports carry; h2c and grpc are HTTP/2 without TLS, request by request. Overrides app_protocol."},
 		{Name: "ports.{target}.protocol", Type: "auto | http | h2c | grpc | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
@@ -75,7 +75,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
-	return slices.Concat(keys, routeKeys(), tlsKeys(), holdKeys())
+	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

@@ -125,6 +125,13 @@ func (r *router) Traffic(ctx context.Context, project string) (steady.Traffic, e
 	return all, nil
 }
 
+// Flows implements rollout.Router.
+func (r *router) Flows(ctx context.Context, project, service string) (map[int]steady.Flow, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxyAskFor)
+	defer cancel()
+	return r.proxy.FlowsOf(ctx, project+"/"+service)
+}
+
 // Route implements rollout.Router: the store first, then the swap. A crash
 // between leaves both releases running, so either answer is right, and the next
 // refresh puts the stored one in force. Routes that are in force already are not

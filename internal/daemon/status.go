@@ -36,8 +36,13 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 		out.Unknown = append(out.Unknown, "traffic: "+err.Error())
 	}
 	f.use = b.meter.Read(ctx, seen.Replicas)
+	warm, err := b.store.Warm(ctx, project)
+	if err != nil {
+		return steady.Status{}, err
+	}
 	for _, service := range servicesOf(seen, serving) {
 		s := serviceStatus(service, seen, serving[service], routes)
+		s.Warm = warmOf(s, warm)
 		f.fill(project, &s)
 		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports)+len(s.Rules) > 0 {
 			shown := m.Shown()
@@ -75,4 +80,16 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 		}
 	}
 	return s
+}
+
+// warmOf is the older release of the service that is kept running, if its replicas
+// are there.
+func warmOf(s steady.ServiceStatus, all []steady.Warm) *steady.Warm {
+	for _, w := range all {
+		there := func(r steady.ReplicaStatus) bool { return r.Release == w.Release && r.Running() && !r.Routed }
+		if w.Service == s.Service && !w.Until.IsZero() && slices.ContainsFunc(s.Replicas, there) {
+			return &w
+		}
+	}
+	return nil
 }

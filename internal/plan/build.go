@@ -12,12 +12,14 @@ import (
 // Input is all that a plan follows from.
 type Input struct {
 	Project  string
+	Kind     string // of the rollout; empty: a deploy
 	Targets  []Target
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
 	Routes   []steady.Route            // in force
 	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
+	Warm     []steady.Warm // releases that are kept running, un-routed
 }
 
 // Build plans a deploy, a rollback or a scaling: they differ in their targets
@@ -66,6 +68,7 @@ type move struct {
 	old    []steady.Replica // what the new ones replace, routed or not
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
+	awake  bool             // its replicas run already, warm: there is only to shift
 }
 
 func (m *move) spec() steady.Spec { return m.target.Spec }

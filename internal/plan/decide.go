@@ -13,6 +13,10 @@ import (
 func (b *builder) decide(t Target) (*move, error) {
 	spec := t.Release.Spec
 	serving := b.in.Serving[spec.Service]
+	if b.in.Kind == steady.KindRollback && spec.Rollback != nil {
+		t.Release.Spec.Update = *spec.Rollback
+		spec = t.Release.Spec
+	}
 	m := &move{target: t.Release, ServicePlan: steady.ServicePlan{
 		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, Rules: spec.Routes, OnFail: spec.Update.FailureAction,
 	}}
@@ -45,6 +49,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)
+	b.warmth(m)
 	m.Notice = notice(m)
 	b.foretell(m)
 	return m, nil
@@ -61,7 +66,7 @@ func (b *builder) settle(m *move) {
 	r, _ := b.route(m.Service)
 	m.fresh = names(m.target)
 	seen := b.in.Observed.Of(m.Service)
-	m.old = without(seen, m.fresh)
+	m.old = b.unneeded(without(seen, m.fresh))
 	dead := 0
 	for _, n := range m.fresh {
 		if c, ok := b.in.Observed.Named(n); !ok || !c.Running() || !slices.Contains(r.Replicas, n) {

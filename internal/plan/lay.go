@@ -10,6 +10,10 @@ import (
 // prepare lays out what no visitor can see: networks, volumes and the first
 // batch of new replicas, as far as they may be brought up before the shift.
 func (b *builder) prepare(m *move) {
+	if m.awake {
+		b.rouse(m)
+		return
+	}
 	id := b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
 	if m.held() && !b.enters(m) {
 		b.holder(m, []string{id})
@@ -179,7 +183,7 @@ func (b *builder) take(m *move, needs []string) {
 func (b *builder) watch(m *move, stage int, shift string) {
 	if d := m.spec().Update.Monitor; d > 0 && m.Strategy != steady.StrategyJob {
 		b.last = append(b.last, b.add(steady.Step{ID: fmt.Sprintf("%s/watch/%d", m.Service, stage), Kind: steady.StepWatch,
-			Service: m.Service, Release: m.To, For: d, Needs: []string{shift}}))
+			Service: m.Service, Release: m.To, For: d, Watch: m.watched(), Needs: []string{shift}}))
 	}
 }
 
@@ -190,11 +194,12 @@ func (b *builder) visited(m *move) bool {
 	return len(now.Ports)+len(now.Rules) > 0 || now.Held || m.routed()
 }
 
-// retire drains and stops old replicas; it gives the stops.
+// retire drains and stops old replicas, but for those that are kept warm; it gives
+// the stops.
 func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
 	var stops []string
 	for _, r := range old {
-		if !r.Running() {
+		if !r.Running() || m.kept(r) {
 			continue
 		}
 		after := needs

@@ -102,7 +102,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		s.stop(t, st)
 	case steady.StepRemove:
 		if s.run[st.Replica] {
-			t.Fatalf("%s removes what runs", st.ID)
+			t.Fatalf("%s removes what runs\n%s", st.ID, p)
 		}
 		delete(s.run, st.Replica)
 	case steady.StepShift:

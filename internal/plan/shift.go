@@ -11,7 +11,7 @@ import (
 // the ports differ there is one batch: one pool cannot hold old and new then.
 func (m *move) batch(k int) int {
 	p := m.spec().Update.Parallelism
-	if p <= 0 || m.moved || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
+	if p <= 0 || m.moved || m.awake || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
 		return len(m.fresh)
 	}
 	return min(k*p, len(m.fresh))
@@ -103,7 +103,7 @@ func (b *builder) because(ids []string, cause string) {
 func (b *builder) retires(gone map[string][]string) {
 	needs := b.leaves(b.last)
 	for _, m := range b.moves {
-		if !m.beside() || m.early() {
+		if !m.beside() && m.Strategy != steady.StrategyJob || m.early() { // what is a job now may have been a service
 			continue
 		}
 		left := slices.DeleteFunc(slices.Clone(m.old), func(r steady.Replica) bool {
@@ -161,7 +161,11 @@ func (b *builder) removes() {
 	}
 	needs := b.leaves(all)
 	for _, m := range b.moves {
+		b.keepWarm(m, needs)
 		for _, r := range m.old {
+			if m.kept(r) {
+				continue
+			}
 			b.add(steady.Step{ID: m.Service + "/remove/" + r.Name, Kind: steady.StepRemove, Service: m.Service, Release: r.Release,
 				Replica: r.Name, Needs: needs})
 		}

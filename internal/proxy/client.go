@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 
 	"gesalpai.ch/steady"
 )
@@ -112,6 +113,13 @@ func (c *Client) Flows(ctx context.Context) (steady.Flows, error) {
 	var f steady.Flows
 	err := c.call(ctx, http.MethodGet, "/v1/flows", nil, &f)
 	return f, err
+}
+
+// FlowsOf gives what Flows does of one service, "shop/api", by release.
+func (c *Client) FlowsOf(ctx context.Context, service string) (map[int]steady.Flow, error) {
+	var f steady.Flows
+	err := c.call(ctx, http.MethodGet, "/v1/flows?service="+url.QueryEscape(service), nil, &f)
+	return f[service], err
 }
 
 // Status tells what the proxy does right now: bound ports, what is in flight.

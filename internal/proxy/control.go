@@ -43,7 +43,7 @@ func (p *Proxy) control(life context.Context) http.Handler {
 		reply(w, p.counts.read(), nil)
 	})
 	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, p.flows(), nil)
+		reply(w, p.flows(r.URL.Query().Get("service")), nil)
 	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.status(), nil)

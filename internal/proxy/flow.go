@@ -78,14 +78,18 @@ func (c *counter) flow(now time.Time) steady.Flow {
 	return f
 }
 
-// flows tells every flow that counts, or takes traffic.
-func (p *Proxy) flows() steady.Flows {
+// flows tells every flow that counts, or takes traffic: of one service, "shop/api",
+// or of all where it is empty.
+func (p *Proxy) flows(of string) steady.Flows {
 	open := p.inFlight()
 	now := time.Now()
 	p.counts.mu.Lock()
 	defer p.counts.mu.Unlock()
 	out := steady.Flows{}
 	for service, releases := range p.counts.all {
+		if of != "" && of != service {
+			continue
+		}
 		flows := map[int]steady.Flow{}
 		for release, c := range releases {
 			o := open[c]

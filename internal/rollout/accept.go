@@ -132,5 +132,10 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 	if err != nil { // what a plan foretells of them is no reason to fail
 		e.Log.Warn("ask who has streams open", "project", q.Project, "err", err)
 	}
-	return plan.Input{Project: q.Project, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options}, nil
+	warm, err := e.warm(ctx, q.Project)
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("read what is kept warm: %w", err)
+	}
+	return plan.Input{Project: q.Project, Kind: q.Kind, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
+		Warm: warm}, nil
 }

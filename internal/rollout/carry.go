@@ -152,7 +152,7 @@ func (r *run) begin(ctx context.Context, s steady.Step) error {
 	}
 	r.seen[s.ID] = true
 	r.mu.Unlock()
-	if s.Kind == steady.StepRemove && r.State == steady.RolloutRunning && !r.passes(ctx) {
+	if (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && r.State == steady.RolloutRunning && !r.passes(ctx) {
 		return context.Cause(ctx)
 	}
 	if err := r.engine.Journal.Begin(ctx, r.ID, s.ID); err != nil {
@@ -180,7 +180,7 @@ func (r *run) tolerable(ctx context.Context, s steady.Step) bool {
 		return false
 	}
 	undone := r.State == steady.RolloutUndoing
-	return s.Kind == steady.StepRemove && !undone || s.Kind == steady.StepClean || s.Kind == steady.StepProbe && undone
+	return (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && !undone || s.Kind == steady.StepClean || s.Kind == steady.StepProbe && undone
 }
 
 // blame names the step's service in the error, so that a person knows whose

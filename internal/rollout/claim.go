@@ -55,6 +55,12 @@ func (e *Engine) claim(ctx context.Context, c *claim, wait time.Duration) error 
 		if blocked == nil {
 			return nil
 		}
+		if blocked.run.yield() {
+			if err := awaitFree(ctx, freed, time.Time{}, nil); err != nil {
+				return err
+			}
+			continue
+		}
 		if wait <= 0 {
 			return e.busy(blocked)
 		}
@@ -137,6 +143,7 @@ func (e *Engine) take(c *claim) (blocked *blocker, expires time.Time, freed <-ch
 // blocker is what is in the way of a claim.
 type blocker struct {
 	lease  steady.Lease
+	run    *run // whose lease it is; nil where it is a person's, or only waits
 	waits  bool // it does not hold it yet, but came before
 	closed bool // the engine takes none
 }
@@ -147,7 +154,7 @@ func (e *Engine) inTheWay(c *claim) *blocker {
 	want := c.lease()
 	for _, h := range e.held {
 		if l := h.lease(); l.Meets(want) {
-			return &blocker{lease: l}
+			return &blocker{lease: l, run: h.run}
 		}
 	}
 	for _, q := range e.queue {

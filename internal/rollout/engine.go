@@ -36,6 +36,7 @@ type Engine struct {
 	keeping sync.Mutex      // over each write of persons' leases
 	freed   chan struct{}   // closed and made anew when a claim ends
 	wake    map[int64]chan struct{}
+	again   map[string]time.Time // "project/service" whose warm release could not be retired → when it is tried again
 }
 
 // New wires an engine; it does nothing before Run.
@@ -43,6 +44,7 @@ func New(rt Runtime, router Router, prober Prober, journal Journal, log *slog.Lo
 	return &Engine{
 		Runtime: rt, Router: router, Prober: prober, Journal: journal, Log: log,
 		runs: map[int64]*run{}, freed: make(chan struct{}), wake: map[int64]chan struct{}{},
+		again: map[string]time.Time{},
 	}
 }
 
@@ -56,6 +58,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.recover(ctx); err != nil {
 		return err
 	}
+	e.retireDue(ctx).Stop() // before anybody goes back to what was being stopped
+	e.workers.Go(func() { e.retireAll(ctx) })
 	e.open(true)
 	<-ctx.Done()
 	e.open(false)

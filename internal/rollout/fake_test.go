@@ -25,11 +25,13 @@ type place struct {
 	taken    map[uint16]string // port → foreign holder
 	sick     map[string]error  // container → what the prober says
 	blocked  map[string]chan struct{}
-	on       map[string]func() // call → what happens at that moment, under the lock
-	fails    map[string]error  // call → its error
-	full     bool              // the store's disk
-	traffic  steady.Traffic    // what the proxy has counted
-	callers  []steady.Caller   // who has streams open
+	on       map[string]func()                        // call → what happens at that moment, under the lock
+	fails    map[string]error                         // call → its error
+	full     bool                                     // the store's disk
+	traffic  steady.Traffic                           // what the proxy has counted
+	flows    func(service string) map[int]steady.Flow // what the proxy measures; nil: nothing
+	kept     map[string]steady.Warm                   // by service
+	callers  []steady.Caller                          // who has streams open
 
 	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
@@ -44,6 +46,7 @@ type place struct {
 
 func newPlace() *place {
 	return &place{
+		kept:     map[string]steady.Warm{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
 		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, rollouts: map[int64]steady.Rollout{},
@@ -98,8 +101,17 @@ func (p *place) Routes(context.Context, string) ([]steady.Route, error) {
 	return slices.Collect(maps.Values(p.routes)), nil
 }
 
-func (p *place) Drain(_ context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
-	defer p.note("drain %v", names)()
+func (p *place) Drain(ctx context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
+	unlock := p.note("drain %v", names)
+	gate := p.blocked["drain "+names[0]]
+	unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return steady.Drained{}, context.Cause(ctx)
+		}
+	}
 	return steady.Drained{Requests: 3}, nil
 }
 
@@ -122,6 +134,35 @@ func (p *place) Traffic(context.Context, string) (steady.Traffic, error) {
 		out[k] = maps.Clone(v)
 	}
 	return out, nil
+}
+
+func (p *place) Flows(_ context.Context, _, service string) (map[int]steady.Flow, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flows == nil {
+		return nil, p.fails["flows"]
+	}
+	return p.flows(service), p.fails["flows"]
+}
+
+func (p *place) KeepWarm(_ context.Context, w steady.Warm) error {
+	defer p.note("keep %s release %d", w.Service, w.Release)()
+	p.kept[w.Service] = w
+	return p.store()
+}
+
+func (p *place) Cool(_ context.Context, w steady.Warm) error {
+	defer p.note("cool %s release %d", w.Service, w.Release)()
+	if p.kept[w.Service].Release == w.Release {
+		delete(p.kept, w.Service)
+	}
+	return p.store()
+}
+
+func (p *place) Warm(context.Context, string) ([]steady.Warm, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.kept)), nil
 }
 
 func (p *place) Ready(ctx context.Context, name string, _ steady.Probe) (string, error) {

@@ -81,6 +81,9 @@ type Router interface {
 	Callers(ctx context.Context, project string) ([]steady.Caller, error)
 	// Traffic reads the counters of one project.
 	Traffic(ctx context.Context, project string) (steady.Traffic, error)
+	// Flows tells what is measured of one service, by release, and no more: it is
+	// asked some times a second.
+	Flows(ctx context.Context, project, service string) (map[int]steady.Flow, error)
 }
 
 // Prober asks a replica whether it can serve.
@@ -115,6 +118,12 @@ type Journal interface {
 	Serving(ctx context.Context, project string) (map[string]steady.Release, error)
 	// Release finds one release; steady.ErrNoRelease.
 	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
+	// KeepWarm notes that a release is kept running, in place of any other of its
+	// service; Cool that it is not any more; Warm lists those that are, of all
+	// projects where project is empty.
+	KeepWarm(ctx context.Context, w steady.Warm) error
+	Cool(ctx context.Context, w steady.Warm) error
+	Warm(ctx context.Context, project string) ([]steady.Warm, error)
 	// Unfinished lists the rollouts that a crash left running or undoing.
 	Unfinished(ctx context.Context) ([]steady.Rollout, error)
 }

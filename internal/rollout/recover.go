@@ -65,7 +65,9 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 
 // removing says whether old replicas were being removed.
 func removing(p steady.Plan, begun map[string]bool) bool {
-	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepRemove && begun[s.ID] })
+	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool {
+		return (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && begun[s.ID]
+	})
 }
 
 func undoing(p steady.Plan) bool {

@@ -32,8 +32,9 @@ type run struct {
 
 	mu      sync.Mutex
 	drained map[string]steady.Drained
-	seen    map[string]bool // steps begun
-	astray  []string        // services that an undo's common shift could not take back
+	flows   map[string]flowsAt // by watch, right before its shift
+	seen    map[string]bool    // steps begun
+	astray  []string           // services that an undo's common shift could not take back
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -198,7 +199,7 @@ func (r *run) done() string {
 func (r *run) end(ctx context.Context, state string, cause error) {
 	receipt := r.receipt(ctx)
 	r.engine.mu.Lock()
-	r.State, r.Ended, r.Error = state, time.Now().UTC(), r.explain(cause)
+	r.State, r.Ended, r.Error = state, time.Now().UTC(), seenBy(r.explain(cause), state, receipt)
 	receipt.Took = r.Ended.Sub(r.Started)
 	r.Receipt = receipt
 	r.engine.mu.Unlock()

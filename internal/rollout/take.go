@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,6 +42,8 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		return r.watch(ctx, s)
 	case steady.StepDrain:
 		return r.drain(ctx, s)
+	case steady.StepWarm:
+		return r.keep(ctx, s)
 	case steady.StepDelay:
 		return said{what: s.For.String()}, pause(ctx, s.For)
 	}
@@ -124,6 +125,7 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.stillRun(ctx, s.Routes); err != nil {
 		return said{}, err
 	}
+	r.beforehand(ctx, s)
 	put := func() error { return r.engine.Router.Route(ctx, s.Routes) }
 	if r.State == steady.RolloutUndoing {
 		put = func() error { return r.goBack(ctx, s) }
@@ -200,68 +202,6 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 	r.drained[s.Service] = r.drained[s.Service].Plus(d)
 	r.mu.Unlock()
 	return said{what: s.Replica, drained: &d}, nil
-}
-
-// watch lets the new release serve for a while; a replica that dies or turns
-// unhealthy meanwhile fails it.
-func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
-	p, _ := r.plan.Of(s.Service)
-	release := steady.Release{Project: r.Project, Service: s.Service, Number: s.Release}
-	end := time.Now().Add(s.For)
-	restarts := map[string]int{}
-	for {
-		for n := range p.Replicas {
-			err := r.alive(ctx, release.ReplicaName(n+1), restarts)
-			if err != nil && p.OnFail == steady.Continue {
-				return said{what: err.Error() + "; failure_action: continue"}, nil
-			}
-			if err != nil {
-				return said{}, err
-			}
-		}
-		left := time.Until(end)
-		if left <= 0 {
-			return said{what: s.For.String() + " without a failure"}, nil
-		}
-		if err := pause(ctx, min(left, 250*time.Millisecond)); err != nil {
-			return said{}, err
-		}
-	}
-}
-
-// alive says what has become of a replica. restarts are how often each had been
-// restarted when first seen: those of a replica that is older than this rollout are
-// none of its business.
-func (r *run) alive(ctx context.Context, name string, restarts map[string]int) error {
-	c, err := r.engine.Runtime.Replica(ctx, name)
-	switch {
-	case errors.Is(err, steady.ErrNoReplica): // of a later batch
-		return nil
-	case errors.Is(err, steady.ErrNoEngine): // nothing is known, and nothing is wrong
-		return nil
-	case err != nil:
-		return err
-	}
-	if _, seen := restarts[name]; !seen && c.Rollout != r.ID {
-		restarts[name] = c.Restarts
-	}
-	what := ""
-	switch {
-	case c.OOM:
-		what = "ran out of memory"
-	case c.Restarts > restarts[name]:
-		what = "was restarted by the Engine"
-	case c.State == steady.StateExited, c.State == steady.StateDead:
-		what = fmt.Sprintf("exited with code %d", c.ExitCode)
-	case c.Health == steady.HealthUnhealthy:
-		what = "turned unhealthy"
-	default:
-		return nil
-	}
-	tail, _ := r.engine.Runtime.Tail(ctx, name, 10)
-	e := steady.ErrExited.With(fmt.Sprintf("%s %s during the watch window", name, what), fmt.Sprintf("steady logs %s --release %d", c.Service, c.Release))
-	e.Tail = tail
-	return e
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -25,7 +25,7 @@ func (s *Store) PutRoutes(ctx context.Context, routes []steady.Route) error {
 func putRoute(ctx context.Context, tx *sql.Tx, r steady.Route) error {
 	if r.Gone {
 		_, err := tx.ExecContext(ctx, "DELETE FROM routes WHERE project = ? AND service = ?", r.Project, r.Service)
-		return errors.Join(err, left(ctx, tx, r))
+		return errors.Join(err, left(ctx, tx, r), cooled(ctx, tx, r))
 	}
 	replicas, err := encode(r.Replicas)
 	if err != nil {

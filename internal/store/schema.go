@@ -99,6 +99,15 @@ CREATE TABLE maintenance (
 	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 	`ALTER TABLE routes ADD COLUMN passing TEXT NOT NULL DEFAULT '{}';`,
 	ledger,
+	`
+CREATE TABLE warm (
+	project TEXT    NOT NULL,
+	service TEXT    NOT NULL,
+	release INTEGER NOT NULL,
+	until   INTEGER NOT NULL,
+	PRIMARY KEY (project, service)
+) STRICT, WITHOUT ROWID;
+`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

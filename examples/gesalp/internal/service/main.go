@@ -25,7 +25,9 @@ type Env struct {
 // with a context that ends on SIGTERM. It gives the exit code.
 //
 // Faults for tests of bad releases: START_DELAY (a Go duration), EXIT_AT_START=1
-// (two lines and exit code 3) and FAIL_HEALTH=1 (/health answers 503).
+// (two lines and exit code 3), FAIL_HEALTH=1 (/health answers 503), FAIL_SHARE (a
+// number from 0 to 1, of requests answered with 500) and ANSWER_DELAY (a Go
+// duration, before every answer).
 func Main(addr string, run func(context.Context, Env) error) int {
 	if len(os.Args) > 1 && os.Args[1] == "health" {
 		return Check("http://127.0.0.1" + addr + "/health")
@@ -34,6 +36,11 @@ func Main(addr string, run func(context.Context, Env) error) int {
 	delay, err := time.ParseDuration(or(os.Getenv("START_DELAY"), "0s"))
 	if err != nil {
 		log.Error("START_DELAY is no duration", "err", err)
+		return 2
+	}
+	fault, err := faultOf(os.Getenv)
+	if err != nil {
+		log.Error("read the fault", "err", err)
 		return 2
 	}
 	if os.Getenv("EXIT_AT_START") == "1" {
@@ -45,7 +52,7 @@ func Main(addr string, run func(context.Context, Env) error) int {
 	defer stop()
 	err = run(ctx, Env{
 		Service: &Service{
-			Addr: addr, Release: or(os.Getenv("RELEASE"), "1"), StartDelay: delay, Grace: 30 * time.Second, Lines: os.Stdout,
+			Addr: addr, Release: or(os.Getenv("RELEASE"), "1"), StartDelay: delay, Grace: 30 * time.Second, Lines: os.Stdout, Fault: fault,
 			Listening: func(addr string) { log.Info("listening", "addr", addr) },
 		},
 		Log: log, Lookup: os.Getenv,

@@ -22,6 +22,7 @@ type Service struct {
 	Grace      time.Duration     // for requests in flight at the end
 	Lines      io.Writer         // one line per request that has an X-Request-Id
 	Listening  func(addr string) // told the address once; may be nil
+	Fault      Fault             // of a bad release
 
 	inflight sync.WaitGroup // handlers, those of upgraded connections included
 }
@@ -41,7 +42,7 @@ func (s *Service) Run(ctx context.Context, h http.Handler) error {
 		s.Listening(ln.Addr().String())
 	}
 	srv := &http.Server{
-		Handler:           s.counted(s.marked(h)),
+		Handler:           s.counted(s.marked(s.Fault.spoil(h))),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       75 * time.Second, // longer than any proxy before it keeps a connection
 	}

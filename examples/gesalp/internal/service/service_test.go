@@ -193,3 +193,17 @@ func TestService_StopDuringStartDelayEndsAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestService_AFaultSpoilsAllButHealth(t *testing.T) {
+	s := &service.Service{Grace: time.Second, Fault: service.Fault{Share: 1, Delay: time.Millisecond}}
+	r := run(t, s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for path, want := range map[string]int{"/health": http.StatusOK, "/echo": http.StatusInternalServerError} {
+		res, _, err := get(r.url+path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want {
+			t.Errorf("%s answers %d, want %d", path, res.StatusCode, want)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// warmth decides whether the release that serves is kept running after the move,
+// and whether the one that is wanted runs already, as it was kept so.
+func (b *builder) warmth(m *move) {
+	m.awake = b.isAwake(m)
+	if m.awake {
+		m.Cause = "its replicas are still warm: there is only to shift"
+	}
+	if m.spec().Warm == 0 || m.From == 0 || m.From == m.To || m.Strategy == steady.StrategyStart {
+		return
+	}
+	if m.Cold = cold(m); m.Cold == "" {
+		m.Warm = m.spec().Warm
+	}
+}
+
+// cold says why the release before cannot be kept running beside the new one.
+func cold(m *move) string {
+	switch m.Strategy {
+	case steady.StrategyStartNew, steady.StrategyCanary:
+	case steady.StrategyOverlap:
+		return "nothing comes to it through a port or a route, so it would go on with work of its own"
+	case steady.StrategyJob:
+		return "it runs once"
+	default:
+		return "old and new cannot run beside each other"
+	}
+	if !m.held() && len(m.spec().Networks) > 0 {
+		return "its names are on its replicas, so calls by name would still come to the old ones"
+	}
+	return ""
+}
+
+// isAwake says whether all replicas of the wanted release run, kept warm, and only
+// a shift is to be made.
+func (b *builder) isAwake(m *move) bool {
+	now, _ := b.route(m.Service)
+	if m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
+		return false
+	}
+	return !slices.ContainsFunc(m.fresh, func(name string) bool {
+		c, ok := b.in.Observed.Named(name)
+		return !ok || !c.Running() || c.Release != m.To || c.Image != m.target.Image.ID
+	})
+}
+
+// warm is the release of a service that is kept running; 0: none is.
+func (b *builder) warm(service string) int {
+	i := slices.IndexFunc(b.in.Warm, func(w steady.Warm) bool { return w.Service == service })
+	if i < 0 {
+		return 0
+	}
+	return b.in.Warm[i].Release
+}
+
+// unneeded leaves out the replicas that are kept running: they are not too many.
+func (b *builder) unneeded(all []steady.Replica) []steady.Replica {
+	return slices.DeleteFunc(all, func(r steady.Replica) bool { return r.Release > 0 && r.Release == b.warm(r.Service) })
+}
+
+// kept says whether an old replica stays, un-routed, when the move is done.
+func (m *move) kept(r steady.Replica) bool { return m.Warm > 0 && r.Release == m.From && r.Running() }
+
+// rouse asks the replicas that are kept running whether they can serve: that is all
+// there is to do before the shift.
+func (b *builder) rouse(m *move) {
+	for _, name := range m.fresh {
+		b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
+			Replica: name, Cause: m.spec().Probe.Cause})
+	}
+}
+
+// keepWarm notes at the end which release of the service is kept from now on, or
+// that none is any more.
+func (b *builder) keepWarm(m *move, needs []string) {
+	was := b.warm(m.Service)
+	switch {
+	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob:
+	case m.Warm > 0:
+		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: m.From, For: m.Warm, Needs: needs})
+	case was > 0:
+		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: was, Needs: needs})
+	}
+}
