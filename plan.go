@@ -105,6 +105,7 @@ type Step struct {
 	Brief   bool          `json:"brief,omitempty"`   // StepDrain: streams are ended at once, as somebody waits for the end
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
 	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay
+	Stage   *Stage        `json:"stage,omitempty"`   // StepShift, StepWatch: of a canary
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
 }

@@ -48,6 +48,7 @@ type Spec struct {
 	Drain    Drain  `json:"drain"`
 
 	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
+	Canary *Canary `json:"canary,omitempty"` // nil: a new release gets all at once
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs

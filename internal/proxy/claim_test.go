@@ -77,3 +77,37 @@ func BenchmarkClaim(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkClaimSplit(b *testing.B) {
+	p := poolOf(3)
+	p.routed[2].Release = 2
+	p.split.Store(newSplit(&steady.Split{Release: 2, Percent: 25}))
+	for b.Loop() {
+		f := newIdle()
+		p.claim(&f.flight, nil)
+		p.leave(&f.flight)
+	}
+}
+
+// The sequence is even wherever it is looked at.
+func TestDraw_IsEvenFromAnywhere(t *testing.T) {
+	p := poolOf(1)
+	const n = 10_000
+	places := make([]int, n)
+	for i := range places {
+		places[i] = p.draw()
+	}
+	for _, below := range []int{50, 500, 2500, 3333, 5000, 9900} {
+		for _, every := range []int{1, 2, 3, 7} { // a share of the requests, such as every other
+			on, of := 0, 0
+			for i := 0; i < n; i += every {
+				if of++; places[i] < below {
+					on++
+				}
+			}
+			if off := on*steady.Places - of*below; off > 10*steady.Places || off < -10*steady.Places {
+				t.Errorf("below %d, every %d: %d of %d", below, every, on, of)
+			}
+		}
+	}
+}

@@ -36,6 +36,10 @@ type flight struct {
 	header http.Header                        // of the request; nil where there is none
 	sign   string                             // of the upstreams that the client is kept at, this service's among them
 
+	place  int  // among steady.Places, where a split is in force
+	placed bool // it has one
+	drawn  bool // and its client does not know it yet
+
 	kind       int
 	upstream   *upstream
 	kept       bool // the client is where it was

@@ -24,6 +24,9 @@ func check(t steady.Table) error {
 		if p.Sticky != nil && !steady.IsCookieName(p.Sticky.Cookie) {
 			return badTable("pool %s: no cookie can be named %q", p.Name, p.Sticky.Cookie)
 		}
+		if err := checkSplit(p); err != nil {
+			return err
+		}
 		if p.Name == "" || pools[p.Name] {
 			return badTable("pool %q is there twice, or has no name", p.Name)
 		}
