@@ -139,6 +139,8 @@ func routed(project string, routes []steady.Route) string {
 			parts = append(parts, r.Service+" withdrawn")
 		case len(r.Replicas) == 0:
 			parts = append(parts, r.Service+" to nobody")
+		case r.Split != nil:
+			parts = append(parts, fmt.Sprintf("%s of %s to release %d", steady.PercentText(r.Split.Percent), r.Service, r.Split.Release))
 		default:
 			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
 		}

@@ -45,6 +45,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)
+	b.tries(m)
 	m.Notice = notice(m)
 	b.foretell(m)
 	return m, nil
@@ -169,6 +170,8 @@ func notice(m *move) string {
 	switch m.Strategy {
 	case steady.StrategyStopFirst:
 		return "the gap between the old one's stop and the new one's start"
+	case steady.StrategyCanary:
+		return trialNotice(m.spec().Canary)
 	case steady.StrategyAdopt:
 		return "nothing, but for connections that a client still keeps open to the old container when it stops, once"
 	}

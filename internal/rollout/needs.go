@@ -115,6 +115,10 @@ type Journal interface {
 	Serving(ctx context.Context, project string) (map[string]steady.Release, error)
 	// Release finds one release; steady.ErrNoRelease.
 	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
+	// Stage is how far the rollout's canaries are, as PutStage stored it last; the
+	// zero one where it never did.
+	Stage(ctx context.Context, rollout int64) (steady.Stage, error)
+	PutStage(ctx context.Context, rollout int64, s steady.Stage) error
 	// Unfinished lists the rollouts that a crash left running or undoing.
 	Unfinished(ctx context.Context) ([]steady.Rollout, error)
 }

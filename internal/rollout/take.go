@@ -124,7 +124,13 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.stillRun(ctx, s.Routes); err != nil {
 		return said{}, err
 	}
+	if s.Stage == nil {
+		r.leaveStages(ctx)
+	}
 	if err := r.engine.Router.Route(ctx, s.Routes); err != nil {
+		return said{}, err
+	}
+	if err := r.enterStage(ctx, s); err != nil {
 		return said{}, err
 	}
 	var parts []string
@@ -132,6 +138,8 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 		switch {
 		case t.Gone:
 			parts = append(parts, t.Service+" withdrawn")
+		case t.Split != nil:
+			parts = append(parts, fmt.Sprintf("%s of %s to release %d", steady.PercentText(t.Split.Percent), t.Service, t.Split.Release))
 		case len(t.Replicas) == 0:
 			parts = append(parts, t.Service+" withdrawn from release "+strconv.Itoa(t.Release))
 		case len(t.Ports)+len(t.Rules) == 0:
@@ -197,25 +205,25 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 }
 
 // watch lets the new release serve for a while; a replica that dies or turns
-// unhealthy meanwhile fails it.
+// unhealthy meanwhile fails it. A canary's failure_action is always to go back.
 func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	p, _ := r.plan.Of(s.Service)
 	release := steady.Release{Project: r.Project, Service: s.Service, Number: s.Release}
-	end := time.Now().Add(s.For)
+	clock := r.clock(s)
 	restarts := map[string]int{}
 	for {
 		for n := range p.Replicas {
 			err := r.alive(ctx, release.ReplicaName(n+1), restarts)
-			if err != nil && p.OnFail == steady.Continue {
+			if err != nil && p.OnFail == steady.Continue && s.Stage == nil {
 				return said{what: err.Error() + "; failure_action: continue"}, nil
 			}
 			if err != nil {
 				return said{}, err
 			}
 		}
-		left := time.Until(end)
+		left := clock.left(ctx)
 		if left <= 0 {
-			return said{what: s.For.String() + " without a failure"}, nil
+			return said{what: clock.watched() + " without a failure"}, nil
 		}
 		if err := pause(ctx, min(left, 250*time.Millisecond)); err != nil {
 			return said{}, err

@@ -98,6 +98,12 @@ CREATE TABLE maintenance (
 `,
 	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 	`ALTER TABLE routes ADD COLUMN passing TEXT NOT NULL DEFAULT '{}';`,
+	`
+CREATE TABLE stages (
+	rollout INTEGER PRIMARY KEY REFERENCES rollouts (id),
+	stage   TEXT NOT NULL
+) STRICT;
+`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
