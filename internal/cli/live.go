@@ -22,7 +22,7 @@ type liveView struct {
 	began   time.Time
 	running []runningStep
 	stage   *steady.Stage // under way; nil: none
-	drawn   int // lines of the block on the screen
+	drawn   int           // lines of the block on the screen
 }
 
 type runningStep struct {

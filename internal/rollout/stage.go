@@ -11,10 +11,21 @@ import (
 
 // stages is how far the canaries of a run are.
 type stages struct {
-	mu   sync.Mutex // before Engine.mu
-	now  steady.Stage
-	anew bool // a former daemon began it, and this one has not watched it yet
-	told int  // the stage that was said to wait for somebody
+	mu      sync.Mutex // before Engine.mu
+	now     steady.Stage
+	anew    bool          // a former daemon began it, and this one has not watched it yet
+	told    int           // the stage that was said to wait for somebody
+	changed chan struct{} // closed when now is set; nil while nobody waits
+}
+
+// next is closed when the stage changes.
+func (s *stages) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
 }
 
 // shown is the stage under way, nil where none is.
@@ -88,6 +99,10 @@ func (r *run) setStage(ctx context.Context, s steady.Stage, text string) error {
 		return fmt.Errorf("store the canary's step: %w", err)
 	}
 	r.stages.now = s
+	if r.stages.changed != nil {
+		close(r.stages.changed)
+		r.stages.changed = nil
+	}
 	return r.tellStage(ctx, s, text)
 }
 
@@ -155,6 +170,20 @@ func (c clock) left(ctx context.Context) time.Duration {
 		return max(0, c.step.For-time.Since(c.began))
 	}
 	return c.run.stageLeft(ctx)
+}
+
+// wait waits for d, or until the stage is another.
+func (c clock) wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c.run.stages.next():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // watched is how long the watch was.

@@ -225,7 +225,7 @@ func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 		if left <= 0 {
 			return said{what: clock.watched() + " without a failure"}, nil
 		}
-		if err := pause(ctx, min(left, 250*time.Millisecond)); err != nil {
+		if err := clock.wait(ctx, min(left, 250*time.Millisecond)); err != nil {
 			return said{}, err
 		}
 	}
