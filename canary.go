@@ -39,7 +39,7 @@ type Stage struct {
 	Paused   bool          `json:"paused,omitempty"`
 	Promoted int           `json:"promoted,omitempty"` // stages up to this one are over, whatever the time
 	Spent    time.Duration `json:"spent,omitempty"`    // of For, before Since
-	Since    time.Time     `json:"since"`              // since when the time runs; zero: it stands
+	Since    time.Time     `json:"since,omitzero"`     // since when the time runs; zero: it stands
 }
 
 // Share is what a service's release on trial gets in a stage.
