@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/rollout"
 )
 
 func tried(every time.Duration, steps ...float64) func(*steady.Spec) {
@@ -179,6 +180,34 @@ func TestCanary_AFailureGivesAllBackWhateverFailureActionSays(t *testing.T) {
 		if _, err := d.Promote(t.Context(), "shop", 0, false, ""); !errors.Is(err, steady.ErrNoRollout) {
 			t.Errorf("%s: promoted what is over: %v", action, err)
 		}
+	}
+}
+
+func TestCanary_ServicesOfOneRolloutGoTogetherAndBackTogether(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	both := func(v string) rollout.Request {
+		web := spec("web", v, tried(time.Hour, 10), func(s *steady.Spec) { s.Ports[0].Published = 8080 })
+		return request(spec("api", v, tried(time.Hour, 5, 25)), web)
+	}
+	d.deploy(t, p, both("v1"))
+	r := d.accept(t, p, both("v2"))
+	eventually(t, func() bool { return p.standing("api") == "1 at 5 %" && p.standing("web") == "1 at 10 %" })
+	if _, err := d.Promote(t.Context(), "shop", 0, false, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.stands(t, "1 at 25 %")
+	if got := p.standing("web"); got != "1 at 10 %" {
+		t.Errorf("web stands at %s", got)
+	}
+	p.mu.Lock()
+	c := p.replicas["shop-web-2-1"]
+	c.State = steady.StateExited
+	p.replicas["shop-web-2-1"] = c
+	p.mu.Unlock()
+	end := d.await(t, p, r.ID)
+	if end.State != steady.RolloutRolledBack || p.standing("api") != "1 whole" || p.standing("web") != "1 whole" || !slices.Equal(p.containers(), []string{"shop-api-1-1+", "shop-web-1-1+"}) {
+		t.Errorf("%s: api %s, web %s, %v", end.State, p.standing("api"), p.standing("web"), p.containers())
 	}
 }
 
