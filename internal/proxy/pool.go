@@ -68,7 +68,10 @@ func newPool(name string, counts *counters) *pool {
 func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w := p.wish(f)
+	var w wish
+	if s := p.split.Load(); s != nil {
+		w = p.wish(s, f)
+	}
 	var u *upstream
 	if f.sign != "" {
 		u = p.wanted(f.sign, avoid, w)
@@ -94,7 +97,7 @@ func (p *pool) choose(avoid *upstream, w wish) *upstream {
 		return p.routed[0]
 	}
 	turn := &p.turn
-	if w.trial {
+	if w > 0 {
 		turn = &p.trial
 	}
 	var best *upstream

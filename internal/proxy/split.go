@@ -27,32 +27,28 @@ func newSplit(s *steady.Split) *split {
 	return &split{Split: *s, below: s.Below(), apart: s.Release % steady.Places * aside % steady.Places}
 }
 
-// wish is the side of a split that a flight is to get; the zero one is either.
-type wish struct {
-	split   bool
-	release int // on trial
-	trial   bool
-}
+// wish is the side of a split that a flight is to get: a release, or below 0 all but
+// that release. 0, where nothing is split, is any.
+type wish int
 
-func (w wish) has(u *upstream) bool { return !w.split || (u.Release == w.release) == w.trial }
+func (w wish) has(u *upstream) bool {
+	return w == 0 || u.Release == int(w) || w < 0 && u.Release != int(-w)
+}
 
 // wish decides which side f gets, and draws a place for one that has none: once,
 // whatever f claims later. p.mu is held.
-func (p *pool) wish(f *flight) wish {
-	s := p.split.Load()
-	if s == nil {
-		return wish{}
+func (p *pool) wish(s *split, f *flight) wish {
+	asked, trial := s.asked(f.header)
+	if !asked {
+		if !f.placed {
+			f.place, f.placed, f.drawn = p.draw(), true, true
+		}
+		trial = f.place < s.below
 	}
-	w := wish{split: true, release: s.Release}
-	if asked, trial := s.asked(f.header); asked {
-		w.trial = trial
-		return w
+	if trial {
+		return wish(s.Release)
 	}
-	if !f.placed {
-		f.place, f.placed, f.drawn = p.draw(), true, true
-	}
-	w.trial = f.place < s.below
-	return w
+	return wish(-s.Release)
 }
 
 // draw gives the next place. The multiples of the golden ratio, modulo one, fill the
@@ -142,6 +138,8 @@ func checkSplit(p steady.Pool) error {
 	switch {
 	case s == nil:
 		return nil
+	case s.Release < 1:
+		return badTable("pool %s: no release %d is on trial", p.Name, s.Release)
 	case math.IsNaN(s.Percent) || s.Percent < 0 || s.Percent > 100:
 		return badTable("pool %s: no share is %g percent", p.Name, s.Percent)
 	case s.Cookie != "" && !steady.IsCookieName(s.Cookie):

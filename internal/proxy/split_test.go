@@ -312,7 +312,7 @@ func TestSplit_ATableThatCannotBeIsRefused(t *testing.T) {
 	r := newRig(t, steady.Auto, proxy.Limits{}, old)
 	for name, s := range map[string]steady.Split{
 		"more than all": {Release: 2, Percent: 101}, "less than none": {Release: 2, Percent: -1},
-		"a cookie": {Release: 2, Cookie: "a b"}, "a header": {Release: 2, Header: "x-canary"},
+		"no release": {Percent: 5}, "a cookie": {Release: 2, Cookie: "a b"}, "a header": {Release: 2, Header: "x-canary"},
 	} {
 		tb := r.table(steady.Auto, old)
 		tb.Pools[0].Split = &s
