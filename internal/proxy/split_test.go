@@ -56,7 +56,7 @@ func within2(t *testing.T, what string, got, of int, percent float64) {
 
 func TestSplit_SharesFollowTheWeights(t *testing.T) {
 	old1, old2, fresh := backend(t, "old1", 1, says("old1")), backend(t, "old2", 1, says("old2")), backend(t, "new", 2, says("new"))
-	for _, cookie := range []string{"", "at"} {
+	for cookie, each := range map[string]int{"": 1500, "at": 300} { // of seven weights: 10,500 without a cookie
 		r := newRig(t, steady.Auto, proxy.Limits{}, old1, old2)
 		c := kept(t)
 		total := 0
@@ -64,7 +64,6 @@ func TestSplit_SharesFollowTheWeights(t *testing.T) {
 			r.share(steady.Auto, &steady.Split{Release: 2, Percent: percent, Cookie: cookie}, old1, old2, fresh)
 			var mu sync.Mutex
 			got := map[string]int{}
-			const each = 1500 // 10,500 in all, each way
 			var all sync.WaitGroup
 			for range 3 {
 				all.Go(func() {
@@ -250,11 +249,18 @@ func TestSplit_WithinItsReleaseAClientStaysAtItsReplica(t *testing.T) {
 		t.Errorf("clients at 25 %%: %v", seen)
 	}
 	serve(50)
+	on := 0
 	for i, c := range all {
 		_, got := ask(t, c, r.url("/"))
+		if got[:3] == "new" {
+			on++
+		}
 		if got != at[i] && (at[i][:3] == "new" || got[:3] == "old") {
 			t.Errorf("was at %s, now at %s", at[i], got)
 		}
+	}
+	if on < 19 || on > 21 {
+		t.Errorf("%d of 40 clients that a replica of the old release had kept are at the new one, at 50 %%", on)
 	}
 }
 

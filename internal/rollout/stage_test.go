@@ -166,7 +166,7 @@ func TestCanary_AFailureGivesAllBackWhateverFailureActionSays(t *testing.T) {
 		p.mu.Lock()
 		p.calls = nil
 		c := p.replicas["shop-api-2-1"]
-		c.State, c.ExitCode = steady.StateExited, 9
+		c.Health = steady.HealthUnhealthy
 		p.replicas["shop-api-2-1"] = c
 		p.mu.Unlock()
 		end := d.await(t, p, r.ID)
@@ -244,6 +244,27 @@ func TestCanary_WhereNoneIsUnderWayThereIsNothingToSteer(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.await(t, p, r.ID)
+}
+
+func TestCanary_IsOverOnceAllGoesToTheNewRelease(t *testing.T) {
+	p, d, r := trying(t, tried(time.Hour, 5, 25), func(s *steady.Spec) { s.Update.Monitor = time.Hour })
+	p.stands(t, "1 at 5 %")
+	if _, err := d.Promote(t.Context(), "shop", 0, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.stands(t, "2 whole")
+	if s := d.Running("shop").Stage; s != nil {
+		t.Errorf("in the watch window: %+v", s)
+	}
+	if _, err := d.Pause(t.Context(), "shop", 0, ""); !errors.Is(err, steady.ErrNoRollout) {
+		t.Errorf("paused what is over: %v", err)
+	}
+	if err := d.Abort("shop", 0); err != nil {
+		t.Fatal(err)
+	}
+	if end := d.await(t, p, r.ID); end.State != steady.RolloutAborted || p.standing("api") != "1 whole" {
+		t.Errorf("%s: %s", end.State, p.standing("api"))
+	}
 }
 
 func TestCanary_WhatCannotBeStoredIsNotSaid(t *testing.T) {
