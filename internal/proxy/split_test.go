@@ -8,7 +8,10 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/proxy"
@@ -195,6 +198,21 @@ func TestSplit_TheCookieIsANumberAndNothingElse(t *testing.T) {
 	}
 	if res, _ := ask(t, r.http(), r.url("/"), "X-Canary", "always"); len(res.Cookies()) != 0 {
 		t.Errorf("who asked for a release was given a place: %v", res.Cookies())
+	}
+}
+
+func TestSplit_AWebSocketIsToldItsPlaceToo(t *testing.T) {
+	var ended atomic.Int64
+	app := backend(t, "a", 1, wsApp(&ended))
+	r := newRig(t, steady.Auto, proxy.Limits{}, app)
+	r.share(steady.Auto, &steady.Split{Release: 2, Percent: 50, Cookie: "canary"}, app)
+	c, res, err := websocket.Dial(t.Context(), "ws://"+r.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if got := res.Cookies(); len(got) != 1 || got[0].Name != "canary" || len(got[0].Value) != 4 {
+		t.Errorf("cookies %v", got)
 	}
 }
 

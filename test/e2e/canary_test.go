@@ -313,3 +313,44 @@ func TestCanary_GoesOnByItselfAndBackWhenTheNewReleaseDies(t *testing.T) {
 		t.Errorf("lost %d, unsent %d", rep.Lost(), rep.Unsent())
 	}
 }
+
+// Calls by name are shared too, request by request and connection by connection.
+func TestCanary_CallsFromWithinAreSharedAndLoseNothing(t *testing.T) {
+	h := swiftHost(t, "hcanary-inner")
+	withInner(t, h, "services:\n"+called("svc", "      canary: { steps: [25%], promote: manual }\n"))
+	h.deploy(1)
+	c := call(t, h.project+"-caller", h.project+"_default", "load", "-http", "svc:8000", "-tcp", "svc:7000", "-rate", "200")
+	h.begin(2)
+	px := proxy.NewClient(filepath.Join(h.run, "proxy.sock"))
+	counts := func() map[int]steady.Counts {
+		traffic, err := px.Traffic(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return traffic[h.project+"/svc"]
+	}
+	begin := counts()
+	var http, tcp, of, connects int64
+	h.eventually("enough was asked", func() bool {
+		now := counts()
+		http, of = now[2].Requests-begin[2].Requests, now[1].Requests+now[2].Requests-begin[1].Requests-begin[2].Requests
+		tcp, connects = now[2].Streams-begin[2].Streams, now[1].Streams+now[2].Streams-begin[1].Streams-begin[2].Streams
+		return of >= 500 && connects >= 100
+	})
+	t.Logf("%d of %d requests, %d of %d connections at 25 %%", http, of, tcp, connects)
+	if share := 100 * float64(http) / float64(of); math.Abs(share-25) > points {
+		t.Errorf("%.2f %% of the requests", share)
+	}
+	if share := 100 * float64(tcp) / float64(connects); math.Abs(share-25) > points {
+		t.Errorf("%.2f %% of the connections", share)
+	}
+	h.told("then all", "promote")
+	if r := h.steady("watch"); r.code != 0 {
+		t.Errorf("watch: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	r := c.report()
+	t.Logf("\n%s", table(r))
+	if r.Lost() > 0 || r.Failed() > 0 || r.Unsent() > 0 || r.Sent() == 0 {
+		t.Errorf("%d of %d requests lost, %d connects failed, %d unsent", r.Lost(), r.Sent(), r.Failed(), r.Unsent())
+	}
+}
