@@ -101,6 +101,14 @@ func stageText(s steady.Stage, now time.Time) string {
 	return text + ", " + span(left) + " left"
 }
 
+// onTrial names the release that a split tries out, which a plan may not know yet.
+func onTrial(s steady.Split) string {
+	if s.Release == 0 {
+		return "the new release"
+	}
+	return fmt.Sprintf("release %d", s.Release)
+}
+
 // stageHint is what can be done about it.
 func stageHint(s steady.Stage, rollout int64) string {
 	switch {
@@ -121,7 +129,7 @@ func (t *teller) tellStage(e steady.Event) []string {
 	}
 	word := t.style.green(pad("canary", 7))
 	text := stageText(*e.Stage, e.Time)
-	if e.Text != "begins" && e.Text != "" {
+	if e.Text != "begins" {
 		text += "; " + printable(e.Text)
 	}
 	out := []string{t.line("", word, text)}

@@ -140,7 +140,7 @@ func routed(project string, routes []steady.Route) string {
 		case len(r.Replicas) == 0:
 			parts = append(parts, r.Service+" to nobody")
 		case r.Split != nil:
-			parts = append(parts, fmt.Sprintf("%s of %s to release %d", steady.PercentText(r.Split.Percent), r.Service, r.Split.Release))
+			parts = append(parts, fmt.Sprintf("%s of %s to %s", steady.PercentText(r.Split.Percent), r.Service, onTrial(*r.Split)))
 		default:
 			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
 		}

@@ -106,11 +106,11 @@ func trialNotice(c *steady.Canary) string {
 	for _, p := range c.Steps {
 		shares = append(shares, steady.PercentText(p))
 	}
-	text := fmt.Sprintf("the new release, for %s of them, %s each, before all have it", strings.Join(shares, ", then "), shortTime(c.Every))
+	each := shortTime(c.Every) + " each"
 	if c.Manual {
-		text = fmt.Sprintf("the new release, for %s of them, each until somebody promotes it, before all have it", strings.Join(shares, ", then "))
+		each = "each until somebody promotes it"
 	}
-	return text
+	return fmt.Sprintf("%s of them get the new release, %s, before all do", strings.Join(shares, ", then "), each)
 }
 
 // shortTime is "2m" where a duration prints as "2m0s".

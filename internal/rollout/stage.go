@@ -14,6 +14,7 @@ type stages struct {
 	mu      sync.Mutex // before Engine.mu
 	now     steady.Stage
 	anew    bool          // a former daemon began it, and this one has not watched it yet
+	begun   int           // the stage that was said to begin
 	told    int           // the stage that was said to wait for somebody
 	changed chan struct{} // closed when now is set; nil while nobody waits
 }
@@ -93,7 +94,8 @@ func (e *Engine) steer(ctx context.Context, project string, rollout int64, comma
 	return r.stages.now, err
 }
 
-// setStage journals the stage and tells of it. r.stages.mu is held.
+// setStage journals the stage, and tells of it where there is something to tell.
+// r.stages.mu is held.
 func (r *run) setStage(ctx context.Context, s steady.Stage, text string) error {
 	if err := r.engine.Journal.PutStage(ctx, r.ID, s); err != nil {
 		return fmt.Errorf("store the canary's step: %w", err)
@@ -102,6 +104,9 @@ func (r *run) setStage(ctx context.Context, s steady.Stage, text string) error {
 	if r.stages.changed != nil {
 		close(r.stages.changed)
 		r.stages.changed = nil
+	}
+	if text == "" {
+		return nil
 	}
 	return r.tellStage(ctx, s, text)
 }
@@ -120,7 +125,8 @@ func (r *run) recall(ctx context.Context) error {
 	return nil
 }
 
-// enterStage begins the stage that a shift has put in force, if it has one.
+// enterStage begins the stage that a shift has put in force, if it has one. It is
+// told by the watch behind it, when the shift has been.
 func (r *run) enterStage(ctx context.Context, s steady.Step) error {
 	if s.Stage == nil {
 		return nil
@@ -128,7 +134,7 @@ func (r *run) enterStage(ctx context.Context, s steady.Step) error {
 	r.stages.mu.Lock()
 	defer r.stages.mu.Unlock()
 	r.stages.anew = false
-	return r.setStage(ctx, r.stages.now.Next(*s.Stage, time.Now()), "begins")
+	return r.setStage(ctx, r.stages.now.Next(*s.Stage, time.Now()), "")
 }
 
 // leaveStages ends the canaries: their shares are about to be no more, for better or
@@ -154,13 +160,31 @@ type clock struct {
 
 // clock begins the time of a watch. That of a stage which a former daemon began
 // begins anew: nobody has watched it meanwhile.
-func (r *run) clock(s steady.Step) clock {
+func (r *run) clock(ctx context.Context, s steady.Step) clock {
+	c := clock{run: r, step: s, began: time.Now()}
+	if s.Stage == nil {
+		return c
+	}
 	r.stages.mu.Lock()
 	defer r.stages.mu.Unlock()
-	if now := time.Now(); s.Stage != nil && r.stages.anew {
-		r.stages.now, r.stages.anew = r.stages.now.Again(now), false
+	if r.stages.begun == s.Stage.Number {
+		return c
 	}
-	return clock{run: r, step: s, began: time.Now()}
+	text := "begins"
+	if r.stages.anew {
+		text = "begins anew, with the daemon"
+	}
+	r.stages.now, r.stages.anew, r.stages.begun = r.stages.now.Again(c.began), false, s.Stage.Number
+	r.noteStage(ctx, text)
+	return c
+}
+
+// noteStage tells of the stage under way; losing that is no reason to fail.
+// r.stages.mu is held.
+func (r *run) noteStage(ctx context.Context, text string) {
+	if err := r.tellStage(ctx, r.stages.now, text); err != nil {
+		r.engine.Log.Warn("event lost", "rollout", r.ID, "err", err)
+	}
 }
 
 // left is 0 where the watch is over; for a stage that stands it is as long as the
@@ -207,9 +231,7 @@ func (r *run) stageLeft(ctx context.Context) time.Duration {
 	left := s.Left(now)
 	if s.Manual && !s.Paused && left == 0 && r.stages.told < s.Number {
 		r.stages.told = s.Number
-		if err := r.tellStage(ctx, *s, "waits for somebody to promote it"); err != nil {
-			r.engine.Log.Warn("event lost", "rollout", r.ID, "err", err)
-		}
+		r.noteStage(ctx, "waits for somebody to promote it")
 	}
 	return max(left, time.Second)
 }

@@ -209,7 +209,7 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	p, _ := r.plan.Of(s.Service)
 	release := steady.Release{Project: r.Project, Service: s.Service, Number: s.Release}
-	clock := r.clock(s)
+	clock := r.clock(ctx, s)
 	restarts := map[string]int{}
 	for {
 		for n := range p.Replicas {

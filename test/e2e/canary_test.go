@@ -290,7 +290,9 @@ func (h *host) killed(meanwhile func()) {
 func TestCanary_GoesOnByItselfAndBackWhenTheNewReleaseDies(t *testing.T) {
 	h := canaryHost(t, "hcanary-alone", "steps: [10%, 60%], every: 1500ms")
 	l := load.Start(load.Options{URL: h.api(), Rate: 150, Duration: 10 * time.Minute, WebSockets: -1, SSEs: -1, Mix: load.Mix{KeepAlive: 3, Fresh: 3}})
+	t.Log(h.with(map[string]string{"GESALP_RELEASE": "2"}, "plan").out)
 	r := h.deploy(2)
+	t.Logf("\n%s%s", r.err, r.out)
 	for _, want := range []string{"step 1 of 2, 10 %", "step 2 of 2, 60 %", "steady promote goes on at once"} {
 		if !strings.Contains(r.err, want) {
 			t.Errorf("deploy says nothing of %q:\n%s", want, r.err)
