@@ -157,6 +157,19 @@ func TestCanary_GoesOnWhereADaemonLeftIt(t *testing.T) {
 	}
 }
 
+func TestCanary_CrashAtEveryStepEndsWithOneReleaseWhole(t *testing.T) {
+	for _, kind := range []string{steady.StepProbe, steady.StepShift, steady.StepWatch, steady.StepDrain, steady.StepStop, steady.StepRemove} {
+		for _, when := range []string{"before", "after"} {
+			t.Run(kind+":"+when, func(t *testing.T) {
+				p := crashThenRestart(t, kind, when, tried(20*time.Millisecond, 5, 50))
+				if got := p.standing("api"); got != "1 whole" && got != "2 whole" {
+					t.Errorf("api stands at %s", got)
+				}
+			})
+		}
+	}
+}
+
 func TestCanary_AFailureGivesAllBackWhateverFailureActionSays(t *testing.T) {
 	for _, action := range []string{steady.Rollback, steady.Pause, steady.Continue} {
 		p, d, r := trying(t, tried(time.Hour, 5, 25), func(s *steady.Spec) { s.Update.FailureAction = action })
