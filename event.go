@@ -10,6 +10,7 @@ const (
 	EventBegun    = "begun"    // a step begins
 	EventStep     = "step"     // a step is done: Text says what came of it, Took how long it took
 	EventProgress = "progress" // a line from within a step: build output, pull progress, a probe's answer
+	EventStage    = "stage"    // a stage of a canary: Stage is set, Text says what has become of it
 	EventUndo     = "undo"     // the rollout failed and is being undone; Error says why
 	EventDone     = "done"     // Receipt is set; Text is "unchanged" where nothing was to do
 	EventFailed   = "failed"   // Error is set; State tells failed, rolled-back, paused or aborted
@@ -33,6 +34,7 @@ type Event struct {
 	State   string        `json:"state,omitempty"` // of the rollout, on EventDone and EventFailed
 	Plan    *Plan         `json:"plan,omitempty"`
 	Drained *Drained      `json:"drained,omitempty"`
+	Stage   *Stage        `json:"stage,omitempty"`
 	Receipt *Receipt      `json:"receipt,omitempty"`
 	Error   *Error        `json:"error,omitempty"`
 }

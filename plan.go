@@ -112,6 +112,7 @@ type Step struct {
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
 	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay, StepWarm
 	Watch   *Watch        `json:"watch,omitempty"`   // StepWatch: what is asked of the new release
+	Stage   *Stage        `json:"stage,omitempty"`   // StepShift, StepWatch: of a canary
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
 }

@@ -36,6 +36,7 @@ type Rollout struct {
 	Ended    time.Time `json:"ended"`
 	Error    *Error    `json:"error,omitempty"`
 	Receipt  *Receipt  `json:"receipt,omitempty"`
+	Stage    *Stage    `json:"stage,omitempty"` // of its canaries, while one is under way
 }
 
 // Final says whether the rollout has ended.

@@ -52,6 +52,7 @@ type Spec struct {
 	Holding  *Holding      `json:"holding,omitempty"`  // nil: the defaults
 	Rollback *Update       `json:"rollback,omitempty"` // deploy.rollback_config: for a rollback, in place of Update; nil: as a deploy
 	Warm     time.Duration `json:"warm,omitempty"`     // how long the replicas of the release before are kept running, un-routed; 0: not at all
+	Canary   *Canary       `json:"canary,omitempty"`   // nil: a new release gets all at once
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs

@@ -37,6 +37,7 @@ type Backend interface {
 	Locks
 	// Deeds reads the audit log, newest first.
 	Deeds(ctx context.Context, q steady.AuditQuery) ([]steady.Deed, error)
+	Canaries
 }
 
 // Version is what the daemon says of itself.

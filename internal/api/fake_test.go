@@ -67,6 +67,21 @@ func (f *fake) Abort(_ context.Context, project string, rollout int64) error {
 	return f.err
 }
 
+func (f *fake) Promote(_ context.Context, project string, rollout int64, full bool, who string) (steady.Stage, error) {
+	f.note(project, rollout, full, who)
+	return stage, f.err
+}
+
+func (f *fake) Pause(_ context.Context, project string, rollout int64, who string) (steady.Stage, error) {
+	f.note("pause", project, rollout, who)
+	return stage, f.err
+}
+
+func (f *fake) Resume(_ context.Context, project string, rollout int64, who string) (steady.Stage, error) {
+	f.note("resume", project, rollout, who)
+	return stage, f.err
+}
+
 func (f *fake) Plan(_ context.Context, specs []steady.Spec, o steady.Options) (steady.Plan, error) {
 	f.note(specs, o)
 	return steady.Plan{Project: "shop", Services: []steady.ServicePlan{{Service: "api", To: 42}}}, f.err

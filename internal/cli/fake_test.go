@@ -35,6 +35,7 @@ type scenario struct {
 	Maintained steady.Maintained
 	Leases     steady.Leases
 	Deeds      []steady.Deed
+	Stage      steady.Stage
 }
 
 // fakeDaemon is a Backend that plays a scenario and notes what it is asked.
@@ -164,6 +165,21 @@ func (d *fakeDaemon) Abort(_ context.Context, project string, id int64) error {
 	d.note("abort %s %d", project, id)
 	close(d.aborted)
 	return nil
+}
+
+func (d *fakeDaemon) Promote(_ context.Context, project string, id int64, full bool, _ string) (steady.Stage, error) {
+	d.note("promote %s %d full=%t", project, id, full)
+	return d.now().Stage.Promote(full), fails(d.now().Fail)
+}
+
+func (d *fakeDaemon) Pause(_ context.Context, project string, id int64, _ string) (steady.Stage, error) {
+	d.note("pause %s %d", project, id)
+	return d.now().Stage.Pause(time.Now()), fails(d.now().Fail)
+}
+
+func (d *fakeDaemon) Resume(_ context.Context, project string, id int64, _ string) (steady.Stage, error) {
+	d.note("resume %s %d", project, id)
+	return d.now().Stage.Resume(time.Now()), fails(d.now().Fail)
 }
 
 func (d *fakeDaemon) Events(ctx context.Context, id, after int64, say func(steady.Event) error) error {

@@ -21,7 +21,8 @@ type liveView struct {
 
 	began   time.Time
 	running []runningStep
-	drawn   int // lines of the block on the screen
+	stage   *steady.Stage // under way; nil: none
+	drawn   int           // lines of the block on the screen
 }
 
 type runningStep struct {
@@ -34,7 +35,12 @@ func (v *liveView) event(e steady.Event) {
 		v.began = e.Time
 	}
 	switch e.Kind {
+	case steady.EventStage:
+		v.stage = e.Stage
 	case steady.EventBegun:
+		if e.Step == steady.StepShift {
+			v.stage = nil
+		}
 		v.running = append(v.running, runningStep{Event: e})
 	case steady.EventStep:
 		v.running = slices.DeleteFunc(v.running, func(r runningStep) bool { return r.StepID == e.StepID })
@@ -45,7 +51,7 @@ func (v *liveView) event(e steady.Event) {
 			}
 		}
 	case steady.EventUndo, steady.EventDone, steady.EventFailed:
-		v.running = nil
+		v.running, v.stage = nil, nil
 	}
 	lines := v.teller.tell(e)
 	if len(lines) == 0 {
@@ -99,6 +105,9 @@ func (v *liveView) block(now time.Time) []string {
 		}
 		text := strings.TrimRight(fmt.Sprintf("  %-7s %-6s %s  %s", r.Step, span(now.Sub(r.Time).Truncate(redrawEvery)), subject, r.said), " ")
 		out = append(out, v.teller.style.dim(clip(text, limit)))
+	}
+	if v.stage != nil {
+		out = append(out, v.teller.style.dim(clip("  canary  "+stageText(*v.stage, now), limit)))
 	}
 	return append(out, v.teller.style.dim(clip("  "+span(now.Sub(v.began).Truncate(redrawEvery)), limit)))
 }

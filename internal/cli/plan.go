@@ -144,6 +144,8 @@ func routed(project string, routes []steady.Route) string {
 			parts = append(parts, r.Service+" held")
 		case len(r.Replicas) == 0:
 			parts = append(parts, r.Service+" to nobody")
+		case r.Split != nil:
+			parts = append(parts, fmt.Sprintf("%s of %s to %s", steady.PercentText(r.Split.Percent), r.Service, onTrial(*r.Split)))
 		default:
 			parts = append(parts, r.Service+" to "+shorts(project, r.Replicas))
 		}

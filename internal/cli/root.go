@@ -35,6 +35,7 @@ have, without losing a request, and proves it.`,
 	c.AddGroup(&cobra.Group{ID: "do", Title: "Deploy:"}, &cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "run", Title: "Run steady:"})
 	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
 	s.add(c, "do", s.maintenanceCommand(), s.lockCommand())
+	s.add(c, "do", s.promoteCommand(), s.pauseCommand(), s.resumeCommand())
 	s.add(c, "see", s.statusCommand(), s.statsCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand(), s.certificatesCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	s.add(c, "see", s.checkCommand(), s.doctorCommand(), s.auditCommand())

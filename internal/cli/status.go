@@ -21,8 +21,8 @@ takes traffic, and the processors and memory it uses beside its limits; for each
 service requests per second, errors (answers of status 500 and above, ours too) and
 latencies of the last minute, its restart policy, published ports and routes, and
 what the proxy counted for it since it began; then a line per certificate. Which
-services are under maintenance, and which older releases are kept warm for how long,
-is said above it. It exits 0 whatever state the services are in.`,
+services are under maintenance, how far a canary is, and which older releases are
+kept warm for how long, is said above it. It exits 0 whatever state the services are in.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -45,6 +45,10 @@ is said above it. It exits 0 whatever state the services are in.`,
 func (s *session) showStatus(status steady.Status, now time.Time) error {
 	if r := status.Rollout; r != nil {
 		s.say(fmt.Sprintf("rollout %d (%s) runs since %s: steady watch %d", r.ID, r.Kind, age(now, r.Started), r.ID))
+		if r.Stage != nil {
+			s.say("canary " + stageText(*r.Stage, now))
+			s.say("hint: " + stageHint(*r.Stage, r.ID))
+		}
 	}
 	if shut := maintainedNames(status); len(shut) > 0 {
 		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")

@@ -21,6 +21,7 @@ type teller struct {
 	waiting []steady.Event
 	column  int               // width of the service column, 0 where one service is concerned
 	answers map[string]string // step → its last progress line
+	steered bool              // it was said what can be done about a canary
 }
 
 func newTeller(project string, y style, verbose bool) *teller {
@@ -35,6 +36,8 @@ func (t *teller) tell(e steady.Event) []string {
 		return t.tellStep(e)
 	case steady.EventProgress:
 		return t.tellProgress(e)
+	case steady.EventStage:
+		return t.tellStage(e)
 	case steady.EventUndo:
 		text := "the rollout is being undone"
 		if e.Error != nil {

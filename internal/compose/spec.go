@@ -87,6 +87,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Holding:       holdingOf(own),
 		Rollback:      rollbackOf(s, own),
 		Warm:          warmOf(own),
+		Canary:        canaryOf(own),
 	}, nil
 }
 

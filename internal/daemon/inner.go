@@ -111,6 +111,7 @@ func (r *router) inner(route steady.Route) (steady.Listener, []steady.Pool, bool
 		name := steady.InnerPoolName(route.Project, route.Service, network)
 		l.Arrivals[h.Addresses[network]] = name
 		p := passing(route, steady.Pool{Name: name})
+		p.Split = innerSplit(p.Split)
 		for _, c := range r.routed(route) {
 			if a := c.Addresses[network]; a != "" {
 				p.Upstreams = append(p.Upstreams, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a})
@@ -152,7 +153,7 @@ func (r *router) flowsOf(route steady.Route, h steady.Holder) map[netip.Addr][]n
 		}
 		to[a] = nil
 		for _, c := range r.routed(route) {
-			if b, err := netip.ParseAddr(c.Addresses[network]); err == nil {
+			if b, err := netip.ParseAddr(c.Addresses[network]); err == nil && !onTrial(route, c) {
 				to[a] = append(to[a], b)
 			}
 		}

@@ -49,6 +49,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)
+	b.tries(m)
 	b.warmth(m)
 	m.Notice = notice(m)
 	b.foretell(m)
@@ -182,6 +183,8 @@ func notice(m *move) string {
 		return heldNotice(m.spec())
 	case steady.StrategyStopFirst:
 		return "the gap between the old one's stop and the new one's start"
+	case steady.StrategyCanary:
+		return trialNotice(m.spec().Canary)
 	case steady.StrategyAdopt:
 		return "nothing, but for connections that a client still keeps open to the old container when it stops, once"
 	}

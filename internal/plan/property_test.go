@@ -172,6 +172,9 @@ func anyWorld(t *rapid.T) plan.Input {
 		if rapid.Bool().Draw(t, "direct") {
 			cs = append(cs, direct)
 		}
+		if rapid.Bool().Draw(t, "tried") {
+			cs = append(cs, canary(5, 50))
+		}
 		if rapid.Bool().Draw(t, "writes") {
 			cs = append(cs, writes("data"))
 		}

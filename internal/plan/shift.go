@@ -22,6 +22,7 @@ func (m *move) final(k int) bool { return m.batch(k) == len(m.fresh) }
 // shifts lays out the common shift of all that stand beside their old ones, and
 // behind it, service by service, the batches that are still to come.
 func (b *builder) shifts() {
+	b.canaries(append(b.barrier(), b.last...))
 	needs := append(b.barrier(), b.last...)
 	for _, m := range b.moves {
 		if b.enters(m) && m.beside() {

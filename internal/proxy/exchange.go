@@ -82,6 +82,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer x.pool.release()
 	x.flight.ender, x.flight.from, x.flight.header = x, c.far(in), in.Header
 	x.remember()
+	x.recallPlace()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
 	x.cancel = cancel
@@ -257,6 +258,7 @@ func (x *exchange) WriteHeader(status int) {
 			h["Content-Type"] = nil // keeps net/http from guessing one
 		}
 		x.stick(h)
+		x.tellPlace(h)
 		if x.door.gone.Load() || x.proxy.lame.Load() {
 			x.last()
 		} else if q := x.door.quic.Load(); q != nil && h["Alt-Svc"] == nil {

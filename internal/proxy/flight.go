@@ -37,6 +37,10 @@ type flight struct {
 	sign   string                             // of the upstreams that the client is kept at, this service's among them
 	bytes  int64                              // of a request's body that are in memory
 
+	place  int  // among steady.Places, where a split is in force
+	placed bool // it has one
+	drawn  bool // and its client does not know it yet
+
 	kind       int
 	upstream   *upstream
 	kept       bool    // the client is where it was

@@ -314,7 +314,7 @@ func BenchmarkClaimBesideGate(b *testing.B) {
 		f := newIdle()
 		for b.Loop() {
 			p.mu.Lock()
-			u := p.choose(nil)
+			u := p.choose(nil, 0)
 			f.upstream = u
 			u.flights.add(&f.flight)
 			for _, t := range u.tallies {

@@ -24,6 +24,7 @@ type pool struct {
 	reached atomic.Bool                   // one of its upstreams has been connected to
 	notice  atomic.Pointer[notice]        // of a maintenance; nil: open
 	sticky  atomic.Pointer[steady.Sticky] // nil: any upstream will do
+	split   atomic.Pointer[split]         // stored under mu; nil: all releases are alike
 
 	// Of a pool that was made of a template; users and spare are guarded by its lock.
 	template *template
@@ -36,7 +37,9 @@ type pool struct {
 	routed []*upstream
 	// known are the routed ones and those that still have something in flight.
 	known map[steady.Upstream]*upstream
-	turn  int // where the next search for the least busy begins
+	turn  int    // where the next search for the least busy begins
+	trial int    // the same, among those of the release on trial
+	draws uint64 // see draw
 	// opened is closed when the maintenance is over; nil before the first.
 	opened chan struct{}
 
@@ -59,8 +62,9 @@ func newPool(name string, counts *counters) *pool {
 // counts f in, both under one lock: once
 // shift has returned, nothing can be claimed on an upstream it left out, and
 // nothing claimed before is unseen by a drain. One that failed lately or is
-// avoid is taken only where there is no other. Nil when there is none at all, and
-// where the gate does not let f pass: f.stand says so, and enter waits.
+// avoid is taken only where there is no other, on f's side of a split or else on the
+// other side. Nil when there is none at all, and where the gate does not let f pass:
+// f.stand says so, and enter waits.
 func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,13 +72,17 @@ func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	if p.gate.busy.Load() && !p.gate.lets(p, f) {
 		return nil
 	}
+	var w wish
+	if s := p.split.Load(); s != nil {
+		w = p.wish(s, f)
+	}
 	var u *upstream
 	if f.sign != "" {
-		u = p.wanted(f.sign, avoid)
+		u = p.wanted(f.sign, avoid, w)
 	}
 	f.kept = u != nil
 	if u == nil {
-		u = p.choose(avoid)
+		u = p.choose(avoid, w)
 	}
 	if u == nil {
 		return nil
@@ -87,17 +95,24 @@ func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	return u
 }
 
-func (p *pool) choose(avoid *upstream) *upstream {
+func (p *pool) choose(avoid *upstream, w wish) *upstream {
 	n := len(p.routed)
 	if n == 1 {
 		return p.routed[0]
 	}
+	turn := &p.turn
+	if w > 0 {
+		turn = &p.trial
+	}
 	var best *upstream
 	bestLoad, at := 0, 0
 	for i := range n {
-		k := (p.turn + i) % n
+		k := (*turn + i) % n
 		u := p.routed[k]
 		load := u.flights.total()
+		if !w.has(u) {
+			load += 1 << 29
+		}
 		if u.failing() {
 			load += 1 << 30
 		}
@@ -108,7 +123,7 @@ func (p *pool) choose(avoid *upstream) *upstream {
 			best, bestLoad, at = u, load, k
 		}
 	}
-	p.turn = at + 1 // behind the one chosen: those that are as idle take turns
+	*turn = at + 1 // behind the one chosen: those that are as idle take turns
 	return best
 }
 
@@ -198,6 +213,7 @@ func (p *pool) stream(f *flight) bool {
 // ask will ask again.
 func (p *pool) shift(as steady.Pool) {
 	p.mu.Lock()
+	p.split.Store(newSplit(as.Split))
 	if as.Hold != nil {
 		p.gate.shut(p, *as.Hold)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -21,11 +22,11 @@ const (
 )
 
 // wanted finds the upstream in force that a cookie names, unless it cannot be
-// reached just now. p.mu is held.
-func (p *pool) wanted(signs string, avoid *upstream) *upstream {
+// reached just now, or is not of the release that the client gets. p.mu is held.
+func (p *pool) wanted(signs string, avoid *upstream, w wish) *upstream {
 	for sign := range strings.SplitSeq(signs, ".") {
 		for _, u := range p.routed {
-			if u != avoid && !u.failing() && u.sign() == sign {
+			if u != avoid && w.has(u) && !u.failing() && u.sign() == sign {
 				return u
 			}
 		}
@@ -66,10 +67,14 @@ func (x *exchange) stick(h http.Header) {
 	if s == nil || x.kept {
 		return
 	}
-	c := http.Cookie{
-		Name: s.Cookie, Value: signed(x.upstream.sign(), x.sign), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	h.Add("Set-Cookie", x.cookie(s.Cookie, signed(x.upstream.sign(), x.sign), s.TTL).String())
+}
+
+// cookie is one of ours; without a ttl it lasts until the browser ends.
+func (x *exchange) cookie(name, value string, ttl time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: x.in.TLS != nil || strings.EqualFold(x.in.Header.Get("X-Forwarded-Proto"), "https"),
-		MaxAge: int(s.TTL.Seconds()),
+		MaxAge: int(ttl.Seconds()),
 	}
-	h.Add("Set-Cookie", c.String())
 }

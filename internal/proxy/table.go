@@ -27,6 +27,9 @@ func check(t steady.Table) error {
 		if h := p.Hold; h != nil && (h.Most < 0 || h.Bytes < 0 || h.For <= 0 || h.Lease <= 0) {
 			return badTable("pool %s: a gate without bounds", p.Name)
 		}
+		if err := checkSplit(p); err != nil {
+			return err
+		}
 		if p.Name == "" || pools[p.Name] {
 			return badTable("pool %q is there twice, or has no name", p.Name)
 		}

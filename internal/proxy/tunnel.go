@@ -54,6 +54,7 @@ func (x *exchange) tunnel() {
 	t.ws = strings.EqualFold(res.Header.Get("Upgrade"), "websocket")
 	res.Body = nil
 	x.stick(res.Header)
+	x.tellPlace(res.Header)
 	if err := res.Write(client); err != nil {
 		x.gaveUp = true
 		return

@@ -97,19 +97,10 @@ func (e *Engine) spawn(r *run, work func(context.Context)) {
 func (e *Engine) Abort(project string, rollout int64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var found *run
-	for id, r := range e.runs {
-		if r.Project != project || rollout != 0 && rollout != id {
-			continue
-		}
-		if found != nil {
-			return steady.ErrUsage.With("several rollouts of "+project+" run", fmt.Sprintf("steady abort %d", min(id, found.ID)))
-		}
-		found = r
-	}
+	found, err := e.find(project, rollout, "abort")
 	switch {
-	case found == nil:
-		return steady.ErrNoRollout.With("no rollout of "+project+" runs", "steady status")
+	case err != nil:
+		return err
 	case found.Kind == steady.KindDown:
 		return steady.ErrNoRollout.With("it is too late to abort: the project is being taken down", "steady watch, then steady deploy all")
 	case found.State != steady.RolloutRunning:
@@ -121,17 +112,43 @@ func (e *Engine) Abort(project string, rollout int64) error {
 	return nil
 }
 
-// Running is the rollout that a project is in now, if any.
+// find is the project's run of that number, or with 0 its only one; what is the
+// command that wants it. e.mu is held.
+func (e *Engine) find(project string, rollout int64, what string) (*run, error) {
+	var found *run
+	for id, r := range e.runs {
+		if r.Project != project || rollout != 0 && rollout != id {
+			continue
+		}
+		if found != nil {
+			return nil, steady.ErrUsage.With("several rollouts of "+project+" run", fmt.Sprintf("steady %s %d", what, min(id, found.ID)))
+		}
+		found = r
+	}
+	if found == nil {
+		return nil, steady.ErrNoRollout.With("no rollout of "+project+" runs", "steady status")
+	}
+	return found, nil
+}
+
+// Running is the rollout that a project is in now, if any; of several one that tries
+// a release out.
 func (e *Engine) Running(project string) *steady.Rollout {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	found := map[*run]steady.Rollout{}
 	for _, r := range e.runs {
 		if r.Project == project {
-			c := r.Rollout
-			return &c
+			found[r] = r.Rollout
 		}
 	}
-	return nil
+	e.mu.Unlock()
+	var out *steady.Rollout
+	for r, c := range found {
+		if c.Stage = r.stages.shown(); out == nil || c.Stage != nil {
+			out = &c
+		}
+	}
+	return out
 }
 
 // Changed gives a channel that is closed at the rollout's next event.

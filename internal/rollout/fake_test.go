@@ -42,6 +42,7 @@ type place struct {
 	begun    map[int64]map[string]bool
 	done     map[int64]map[string]bool
 	events   map[int64][]steady.Event
+	stages   map[int64]steady.Stage
 }
 
 func newPlace() *place {
@@ -50,7 +51,7 @@ func newPlace() *place {
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
 		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, rollouts: map[int64]steady.Rollout{},
-		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{},
+		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{},
 	}
 }
 
@@ -339,3 +340,16 @@ func (p *place) route(service string) string {
 }
 
 const soon = 10 * time.Second
+
+func (p *place) Stage(_ context.Context, id int64) (steady.Stage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stages[id], nil
+}
+
+func (p *place) PutStage(_ context.Context, id int64, s steady.Stage) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stages[id] = s
+	return p.store()
+}

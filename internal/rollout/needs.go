@@ -124,6 +124,10 @@ type Journal interface {
 	KeepWarm(ctx context.Context, w steady.Warm) error
 	Cool(ctx context.Context, w steady.Warm) error
 	Warm(ctx context.Context, project string) ([]steady.Warm, error)
+	// Stage is how far the rollout's canaries are, as PutStage stored it last; the
+	// zero one where it never did.
+	Stage(ctx context.Context, rollout int64) (steady.Stage, error)
+	PutStage(ctx context.Context, rollout int64, s steady.Stage) error
 	// Unfinished lists the rollouts that a crash left running or undoing.
 	Unfinished(ctx context.Context) ([]steady.Rollout, error)
 }

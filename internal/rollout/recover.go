@@ -28,6 +28,9 @@ func (e *Engine) recover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read rollout %d: %w", was.ID, err)
 		}
+		if err := r.recall(ctx); err != nil {
+			return err
+		}
 		if holder := e.regain(r); holder != nil {
 			e.Log.Warn("the end of a rollout was never stored", "rollout", was.ID, "later", holder.Rollout)
 			r.end(ctx, steady.RolloutFailed, steady.ErrStore.With("how the rollout ended could not be stored", "steady status"))

@@ -269,10 +269,10 @@ func TestRollout_CrashAtEveryStepEndsWithOneRelease(t *testing.T) {
 	}
 }
 
-func crashThenRestart(t *testing.T, kind, when string) {
+func crashThenRestart(t *testing.T, kind, when string, api ...func(*steady.Spec)) *place {
 	p := newPlace()
 	both := func(v string) rollout.Request {
-		return request(spec("api", v), spec("db", v, func(s *steady.Spec) { s.Ports[0].Published, s.State = 5432, []string{"data"} }))
+		return request(spec("api", v, api...), spec("db", v, func(s *steady.Spec) { s.Ports[0].Published, s.State = 5432, []string{"data"} }))
 	}
 	first := boot(t, p)
 	first.deploy(t, p, both("v1"))
@@ -312,6 +312,7 @@ func crashThenRestart(t *testing.T, kind, when string) {
 	if got := p.containers(); !slices.Equal(got, []string{"shop-api-" + want + "-1+", "shop-db-" + want + "-1+"}) {
 		t.Errorf("%s: containers %v", end.State, got)
 	}
+	return p
 }
 
 func eventually(t *testing.T, ok func() bool) {

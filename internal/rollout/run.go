@@ -26,6 +26,8 @@ type run struct {
 	past    bool      // past the point of no return; under Engine.mu
 	step    atomic.Pointer[string]
 
+	stages stages
+
 	plan    steady.Plan
 	targets map[string]steady.Release // by service, with their images
 	start   steady.Traffic

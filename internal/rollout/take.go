@@ -125,12 +125,18 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.stillRun(ctx, s.Routes); err != nil {
 		return said{}, err
 	}
+	if s.Stage == nil {
+		r.leaveStages(ctx)
+	}
 	r.beforehand(ctx, s)
 	put := func() error { return r.engine.Router.Route(ctx, s.Routes) }
 	if r.State == steady.RolloutUndoing {
 		put = func() error { return r.goBack(ctx, s) }
 	}
 	if err := put(); err != nil {
+		return said{}, err
+	}
+	if err := r.enterStage(ctx, s); err != nil {
 		return said{}, err
 	}
 	var parts []string
@@ -140,6 +146,8 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 			parts = append(parts, t.Service+" withdrawn")
 		case t.Hold != nil:
 			parts = append(parts, t.Service+" held")
+		case t.Split != nil:
+			parts = append(parts, fmt.Sprintf("%s of %s to release %d", steady.PercentText(t.Split.Percent), t.Service, t.Split.Release))
 		case len(t.Replicas) == 0:
 			parts = append(parts, t.Service+" withdrawn from release "+strconv.Itoa(t.Release))
 		case len(t.Ports)+len(t.Rules) == 0:

@@ -31,21 +31,21 @@ type window struct {
 func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	p, _ := r.plan.Of(s.Service)
 	w := window{run: r, step: s, service: p, restarts: map[string]int{}, dead: map[string]error{}, began: time.Now()}
-	end := w.began.Add(s.For)
+	clock := r.clock(ctx, s)
 	w.compare(ctx)
 	for {
 		err := w.look(ctx)
-		if err != nil && p.OnFail == steady.Continue {
+		if err != nil && p.OnFail == steady.Continue && s.Stage == nil { // a canary's failure always goes back
 			return said{what: err.Error() + "; failure_action: continue"}, nil
 		}
 		if err != nil {
 			return said{}, err
 		}
-		left := time.Until(end)
+		left := clock.left(ctx)
 		if left <= 0 {
-			return said{what: w.words()}, nil
+			return said{what: w.words(clock.watched())}, nil
 		}
-		if err := pause(ctx, min(left, lookEvery)); err != nil {
+		if err := clock.wait(ctx, min(left, lookEvery)); err != nil {
 			return said{}, err
 		}
 	}
@@ -130,11 +130,12 @@ func (w *window) unheard(err error) {
 	w.silent = true
 }
 
-func (w *window) words() string {
+// words say how the window went that lasted so long.
+func (w *window) words(lasted string) string {
 	if w.trial == nil {
-		return w.step.For.String() + " without a failure"
+		return lasted + " without a failure"
 	}
-	return w.step.For.String() + ", " + w.trial.Words()
+	return lasted + ", " + w.trial.Words()
 }
 
 // flowsAt are the flows of a service right before a shift.

@@ -108,6 +108,12 @@ CREATE TABLE warm (
 	PRIMARY KEY (project, service)
 ) STRICT, WITHOUT ROWID;
 `,
+	`
+CREATE TABLE stages (
+	rollout INTEGER PRIMARY KEY REFERENCES rollouts (id),
+	stage   TEXT NOT NULL
+) STRICT;
+`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

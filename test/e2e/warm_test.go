@@ -34,7 +34,7 @@ func TestWarm_ARollbackOnlyShiftsAndTheWarmReleaseIsRetiredInTime(t *testing.T) 
 		if r := h.steady("rollback", "web", "--to", fmt.Sprint(to), "--progress", "plain"); r.code != 0 {
 			t.Fatalf("rollback: exit %d\n%s%s", r.code, r.out, r.err)
 		}
-		all, shift := h.told(3+i), time.Duration(0)
+		all, shift := h.eventsOf(3+i), time.Duration(0)
 		for _, e := range all {
 			if e.Step == steady.StepCreate || e.Step == steady.StepStart || e.Step == steady.StepStop {
 				t.Errorf("rollback %d takes step %s", i, e.StepID)

@@ -42,7 +42,7 @@ func (h *host) visitors() *load.Running {
 }
 
 // events are a rollout's, as steady watch --json tells them.
-func (h *host) told(rollout int) []steady.Event {
+func (h *host) eventsOf(rollout int) []steady.Event {
 	h.t.Helper()
 	var out []steady.Event
 	for s := bufio.NewScanner(strings.NewReader(h.steady("watch", strconv.Itoa(rollout), "--json").out)); s.Scan(); {
@@ -101,7 +101,7 @@ func takenBack(t *testing.T, h *host, l *load.Running, release, rollout, back in
 	r := h.with(map[string]string{"GESALP_RELEASE": fmt.Sprint(release)}, "deploy", "-y", "--progress", "plain")
 	refused(t, r, 4, append(words, fmt.Sprintf("release %d is still serving", back))...)
 	report := l.Stop()
-	all := h.told(rollout)
+	all := h.eventsOf(rollout)
 	shifted, returned := stepAt(t, all, "shift"), stepAt(t, all, "undo/shift")
 	v := seen(report, release)
 	passed := shifted.Add(steady.DefaultWatchAfter) // latency is judged from here on
