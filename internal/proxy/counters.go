@@ -14,7 +14,7 @@ import (
 type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
 	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
-	maintained                                           atomic.Int64
+	maintained, elder                                    atomic.Int64
 	classes                                              [6]atomic.Int64 // answers of the app by the first digit of their status
 	took                                                 atomic.Pointer[took]
 	past                                                 past // guarded by counters.mu
@@ -26,7 +26,7 @@ func (c *counter) read() steady.Counts {
 		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
 		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
 		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
-		Maintained: c.maintained.Load(),
+		Maintained: c.maintained.Load(), Elder: c.elder.Load(),
 	}
 }
 

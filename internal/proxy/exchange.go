@@ -35,6 +35,7 @@ type exchange struct {
 	body   *clientBody // nil where the request has none
 	answer answer
 	rproxy httputil.ReverseProxy
+	aside  *aside // nil: no elder was asked
 
 	http2    bool // to the upstream
 	tries    int
@@ -148,6 +149,7 @@ func (x *exchange) unclaim() {
 // finish leaves the upstream and counts how it went.
 func (x *exchange) finish(aborted bool) {
 	x.finished.Store(true)
+	defer x.aside.over()
 	if !x.claimed { // the last claim found no upstream any more
 		x.outcome = outcomeLost
 		return

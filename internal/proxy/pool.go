@@ -33,7 +33,10 @@ type pool struct {
 	mu sync.Mutex
 	// routed are the upstreams in force, the only ones claim gives.
 	routed []*upstream
-	// known are the routed ones and those that still have something in flight.
+	// elders are asked for assets only, see claimElder.
+	elders []*upstream
+	assets []string
+	// known are the routed ones, the elders and those that still have something in flight.
 	known map[steady.Upstream]*upstream
 	turn  int // where the next search for the least busy begins
 	// opened is closed when the maintenance is over; nil before the first.
@@ -189,7 +192,7 @@ func (p *pool) stream(f *flight) bool {
 func (p *pool) shift(as steady.Pool) {
 	p.mu.Lock()
 	to := as.Upstreams
-	if p.serves(to) {
+	if p.serves(to) && p.aged(as) {
 		p.mu.Unlock()
 		return
 	}
@@ -200,14 +203,11 @@ func (p *pool) shift(as steady.Pool) {
 		u.routed = false
 	}
 	for i, s := range to {
-		u := p.known[s]
-		if u == nil {
-			u = newUpstream(p, s, p.counts.of(p.service, s.Release))
-			p.known[s] = u
-		}
+		u := p.upstream(s)
 		u.routed = true
 		p.routed[i] = u
 	}
+	before = append(before, p.age(as)...)
 	for _, u := range before {
 		if u.routed {
 			continue
@@ -226,6 +226,16 @@ func (p *pool) shift(as steady.Pool) {
 	}
 }
 
+// upstream gives what is known of an address of a container. p.mu is held.
+func (p *pool) upstream(s steady.Upstream) *upstream {
+	u := p.known[s]
+	if u == nil {
+		u = newUpstream(p, s, p.counts.of(p.service, s.Release))
+		p.known[s] = u
+	}
+	return u
+}
+
 // serves says whether those are the upstreams in force already.
 func (p *pool) serves(to []steady.Upstream) bool {
 	return slices.EqualFunc(p.routed, to, func(u *upstream, s steady.Upstream) bool { return u.Upstream == s })
@@ -233,7 +243,7 @@ func (p *pool) serves(to []steady.Upstream) bool {
 
 // forget drops u when no table lists it and nothing of it is in flight.
 func (p *pool) forget(u *upstream) bool {
-	if u.routed || u.flights.total() > 0 {
+	if u.routed || u.elder || u.flights.total() > 0 {
 		return false
 	}
 	delete(p.known, u.Upstream)
