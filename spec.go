@@ -47,7 +47,8 @@ type Spec struct {
 	Update   Update `json:"update"`
 	Drain    Drain  `json:"drain"`
 
-	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
+	Sticky *Sticky  `json:"sticky,omitempty"` // nil: any replica will do
+	Assets []string `json:"assets,omitempty"` // paths, "/static/*", that the release before is asked for where this one answers 404
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs

@@ -84,6 +84,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Update:        updateOf(s, own),
 		Drain:         drainOf(own),
 		Sticky:        stickyOf(own),
+		Assets:        setting[[]string](own, "assets", nil),
 	}, nil
 }
 

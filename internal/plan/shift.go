@@ -35,7 +35,7 @@ func (b *builder) shifts() {
 		case m.Strategy == steady.StrategyJob:
 			routes = append(routes, b.routeTo(m, m.To, m.fresh))
 		case m.beside() && !m.early():
-			routes = append(routes, b.routeTo(m, m.To, b.mixed(m, 1)))
+			routes = append(routes, b.lending(m, 1, b.routeTo(m, m.To, b.mixed(m, 1))))
 		}
 	}
 	if len(routes) > 0 {
@@ -57,7 +57,7 @@ func (b *builder) shifts() {
 // batches retires the old ones that the first batch replaced, then brings and
 // shifts batch after batch.
 func (b *builder) batches(m *move, needs []string) {
-	stops := b.retire(m, b.leaving(m, 1), needs)
+	stops := b.retire(m, b.leaving(m, 1), b.disown(m, 1, needs))
 	for k := 2; !m.final(k - 1); k++ {
 		after := stops
 		if len(after) == 0 {
@@ -68,14 +68,14 @@ func (b *builder) batches(m *move, needs []string) {
 		}
 		ready := b.bring(m, m.batch(k-1), m.batch(k), after)
 		id := b.add(steady.Step{ID: fmt.Sprintf("%s/shift/%d", m.Service, k), Kind: steady.StepShift, Needs: ready,
-			Routes: []steady.Route{b.routeTo(m, m.To, b.mixed(m, k))}})
+			Routes: []steady.Route{b.lending(m, k, b.routeTo(m, m.To, b.mixed(m, k)))}})
 		b.last = append(b.last, id)
 		needs = []string{id}
 		if m.spec().Update.Monitor > 0 {
 			b.watch(m, k, id)
 			needs = []string{b.last[len(b.last)-1]}
 		}
-		stops = b.retire(m, b.leaving(m, k), needs)
+		stops = b.retire(m, b.leaving(m, k), b.disown(m, k, needs))
 	}
 	if m.adopts() {
 		r := b.routeTo(m, m.To, m.fresh)
