@@ -37,6 +37,7 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"GET /v1/nginx/sites/{site}":           h.siteStatus,
 		"POST /v1/nginx/sites/{site}/remove":   h.removeSite,
 		"/":                                    h.unknown,
+		"POST /v1/projects/{project}/drill":    h.drill,
 
 		"PUT /v1/projects/{project}/maintenance": h.maintain,
 		"GET /v1/projects/{project}/maintenance": h.maintenance,
