@@ -1,6 +1,9 @@
 package drill
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Phase is how far an exchange came before it was lost.
 type Phase int
@@ -30,6 +33,16 @@ func (p Phase) String() string {
 
 // MarshalText makes the phase's name a key in JSON.
 func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads a phase's name.
+func (p *Phase) UnmarshalText(b []byte) error {
+	i := slices.Index(phaseNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("%q is no phase", b)
+	}
+	*p = Phase(i)
+	return nil
+}
 
 // Fault is an error that knows its phase.
 type Fault struct {

@@ -151,7 +151,7 @@ func failed(x *Exchange, r Response) *Fault {
 	case r.ID != "" && r.ID != x.ID:
 		return &Fault{Wrong, fmt.Errorf("the answer to %s", r.ID)}
 	case r.Status >= 500:
-		return &Fault{Status, fmt.Errorf("status %d", r.Status)}
+		return &Fault{Status, fmt.Errorf("answered %d", r.Status)}
 	}
 	return nil
 }
