@@ -45,12 +45,17 @@ func (s *session) drill(ctx context.Context, service string, f drillFlags) error
 	if err := s.askAboutDrill(ctx, f, spec, url); err != nil {
 		return err
 	}
+	s.say(fmt.Sprintf("load: %s %s, %g requests/s, for %s before the rollout and after it", load.Exchange.Method, url, f.rate, span(f.lead)))
 	d := drilled{Kind: steady.KindDrill, Project: project, Service: service, Target: url}
-	before, err := s.counted(ctx, project, service)
+	return s.underLoad(ctx, d, load, f)
+}
+
+// underLoad is a drill from the load's begin to what came of it.
+func (s *session) underLoad(ctx context.Context, d drilled, load drill.Load, f drillFlags) error {
+	before, err := s.counted(ctx, d.Project, d.Service)
 	if err != nil {
 		return err
 	}
-	s.say(fmt.Sprintf("load: %s %s, %g requests/s, for %s before the rollout and after it", load.Exchange.Method, url, f.rate, span(f.lead)))
 	v := drill.Start(load)
 	defer v.End()
 	if err := s.baseline(ctx, v, f, d, before); err != nil {
@@ -69,7 +74,7 @@ func (s *session) drill(ctx context.Context, service string, f drillFlags) error
 	}
 	d.Report = v.Report(from, to)
 	d.Verdict = d.Report.Verdict()
-	if now, err := s.counted(context.WithoutCancel(ctx), project, service); err == nil {
+	if now, err := s.counted(context.WithoutCancel(ctx), d.Project, d.Service); err == nil {
 		d.Proxy = now.Minus(before)
 	}
 	s.tellDrill(d)

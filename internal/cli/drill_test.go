@@ -1,6 +1,11 @@
 package cli
 
 import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -74,5 +79,26 @@ func TestDrill_AReportSaysWhereAllAnswersWere4xx(t *testing.T) {
 	d.Report.All.Classes = map[string]int{"2xx": 1, "4xx": 2}
 	if notes := strings.Join(drillNotes(d), "\n"); strings.Contains(notes, "--path") {
 		t.Error(notes)
+	}
+}
+
+func TestDrill_AnHTTPSTargetIsVerifiedUnlessAskedNotTo(t *testing.T) {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer srv.Close()
+	for _, insecure := range []bool{false, true} {
+		l, _, err := drillLoad(drillFlags{target: srv.URL, rate: 100, insecure: insecure}, steady.Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := drill.Start(l)
+		for ended, _ := v.Sum(); ended < 5; ended, _ = v.Sum() {
+			runtime.Gosched()
+		}
+		v.End()
+		r := v.Report(time.Now(), time.Now())
+		if insecure && r.All.Lost > 0 || !insecure && r.All.Phases["connect"] != r.All.Sent {
+			t.Errorf("insecure %t: %+v", insecure, r.All)
+		}
 	}
 }

@@ -66,6 +66,9 @@ type move struct {
 	old    []steady.Replica // what the new ones replace, routed or not
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
+
+	lent     steady.Route // what the last shift laid out says, where old replicas are asked for assets
+	disowned int          // shifts that took such replicas away
 }
 
 func (m *move) spec() steady.Spec { return m.target.Spec }

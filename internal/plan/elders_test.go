@@ -99,6 +99,32 @@ func TestPlan_NoElderTakesTrafficOrIsDrainedOrStopped(t *testing.T) {
 	})
 }
 
+func TestUndo_FromAnyStepNobodyIsAskedForAssetsAnyMore(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := anyWorld(t)
+		for i := range in.Targets {
+			in.Targets[i].Release.Spec.Assets = []string{"/static/*"}
+		}
+		p, err := plan.Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reversible := slices.IndexFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepRemove })
+		if reversible < 0 {
+			reversible = len(p.Steps)
+		}
+		s := newSim(in)
+		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
+		back := plan.Undo(p, s.begun)
+		s.play(t, back, -1)
+		for _, r := range in.Routes {
+			if now := s.routes[r.Service]; !slices.Equal(now.Replicas, r.Replicas) || len(now.Elders) > 0 {
+				t.Fatalf("route %+v, want %+v\nplan:\n%sundo:\n%s", now, r, p, back)
+			}
+		}
+	})
+}
+
 // lent fails the test where an elder is drained or stopped, takes traffic, or is
 // not there.
 func (s *sim) lent(t *rapid.T, st steady.Step) {

@@ -57,7 +57,7 @@ func (b *builder) shifts() {
 // batches retires the old ones that the first batch replaced, then brings and
 // shifts batch after batch.
 func (b *builder) batches(m *move, needs []string) {
-	stops := b.retire(m, b.leaving(m, 1), b.disown(m, 1, needs))
+	stops := b.retire(m, b.leaving(m, 1), needs)
 	for k := 2; !m.final(k - 1); k++ {
 		after := stops
 		if len(after) == 0 {
@@ -75,7 +75,7 @@ func (b *builder) batches(m *move, needs []string) {
 			b.watch(m, k, id)
 			needs = []string{b.last[len(b.last)-1]}
 		}
-		stops = b.retire(m, b.leaving(m, k), b.disown(m, k, needs))
+		stops = b.retire(m, b.leaving(m, k), needs)
 	}
 	if m.adopts() {
 		r := b.routeTo(m, m.To, m.fresh)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
 )
 
 // said is what a step tells of itself.
@@ -126,6 +127,9 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	}
 	if err := r.engine.Router.Route(ctx, s.Routes); err != nil {
 		return said{}, err
+	}
+	if s.Cause == plan.CauseDisowned {
+		return said{what: s.Routes[0].Service + ": " + s.Cause}, nil
 	}
 	var parts []string
 	for _, t := range s.Routes {
