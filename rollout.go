@@ -8,6 +8,7 @@ const (
 	KindRollback = "rollback"
 	KindScale    = "scale"
 	KindDown     = "down"
+	KindDrill    = "drill" // the serving release onto itself: the same spec and image under another number
 )
 
 // States of a rollout. Done, Failed, RolledBack, Paused and Unchanged are final.

@@ -47,8 +47,8 @@ type Spec struct {
 	Update   Update `json:"update"`
 	Drain    Drain  `json:"drain"`
 
-	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
-
+	Sticky   *Sticky       `json:"sticky,omitempty"`   // nil: any replica will do
+	Assets   []string      `json:"assets,omitempty"`   // paths, "/static/*", that the release before is asked for where this one answers 404
 	Holding  *Holding      `json:"holding,omitempty"`  // nil: the defaults
 	Rollback *Update       `json:"rollback,omitempty"` // deploy.rollback_config: for a rollback, in place of Update; nil: as a deploy
 	Warm     time.Duration `json:"warm,omitempty"`     // how long the replicas of the release before are kept running, un-routed; 0: not at all

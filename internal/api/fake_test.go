@@ -52,6 +52,11 @@ func (f *fake) Down(_ context.Context, project string, volumes bool, o steady.Op
 	return f.rollout(steady.KindDown, project, o)
 }
 
+func (f *fake) Drill(_ context.Context, project, service string, o steady.Options) (steady.Rollout, error) {
+	f.note(service)
+	return f.rollout(steady.KindDrill, project, o)
+}
+
 func (f *fake) Maintain(_ context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error) {
 	f.note(project, services, m)
 	return steady.Maintained{Services: []steady.MaintainedService{{Service: "api", Changed: true}}}, f.err

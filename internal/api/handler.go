@@ -44,6 +44,7 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"POST /v1/projects/{project}/lock":     h.lock,
 		"POST /v1/projects/{project}/unlock":   h.unlock,
 		"/":                                    h.unknown,
+		"POST /v1/projects/{project}/drill":    h.drill,
 
 		"PUT /v1/projects/{project}/maintenance": h.maintain,
 		"GET /v1/projects/{project}/maintenance": h.maintenance,

@@ -16,7 +16,7 @@ const (
 	exitUsage       = 2
 	exitNotDeployed = 3
 	exitRolledBack  = 4
-	exitLossBudget  = 5 // reserved
+	exitLossBudget  = 5
 	exitPaused      = 6
 	exitNoDaemon    = 10
 	exitBusy        = 11
@@ -26,6 +26,7 @@ const (
 	exitNginx       = 15
 	exitWarnings    = 20
 	exitErrors      = 21
+	exitUnfit       = 23
 	exitInterrupted = 130
 )
 
@@ -43,7 +44,7 @@ func exitMeaning() []struct {
 		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project, release or site, a site that is another's"},
 		{exitNotDeployed, "not deployed, or aborted: the old release serves"},
 		{exitRolledBack, "rolled back after the shift: the old release serves again"},
-		{exitLossBudget, "done, but past the loss budget (reserved)"},
+		{exitLossBudget, "done, but past the loss budget"},
 		{exitPaused, "failed after the shift with failure_action: pause: both releases are there"},
 		{exitNoDaemon, "no steady daemon answers"},
 		{exitBusy, "another rollout runs, or somebody has locked the project"},
@@ -53,6 +54,7 @@ func exitMeaning() []struct {
 		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
 		{exitWarnings, "check or doctor: done, and the worst it found is a warning (check --fail-on info: or less)"},
 		{exitErrors, "check or doctor: done, and it found an error"},
+		{exitUnfit, "drill: nothing was rolled out, as the load is lost or does not reach the service even without a rollout"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
 }
@@ -88,6 +90,10 @@ func exitCode(err error) int {
 		return exitRolledBack
 	case u != nil && u.state == steady.RolloutPaused:
 		return exitPaused
+	case errors.Is(err, errUnfit):
+		return exitUnfit
+	case isAny(err, steady.ErrLossBudget):
+		return exitLossBudget
 	case isAny(err, steady.ErrNoDaemon):
 		return exitNoDaemon
 	case isAny(err, steady.ErrNoEngine):

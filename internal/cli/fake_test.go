@@ -146,6 +146,10 @@ func (d *fakeDaemon) Down(_ context.Context, project string, volumes bool, o ste
 	return d.begin("down", o, project, volumes)
 }
 
+func (d *fakeDaemon) Drill(_ context.Context, project, service string, o steady.Options) (steady.Rollout, error) {
+	return d.begin("drill", o, project, service)
+}
+
 func (d *fakeDaemon) Maintain(_ context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error) {
 	if m != nil {
 		m.Who = "" // differs by machine

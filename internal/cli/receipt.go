@@ -21,7 +21,7 @@ func conclusion(r steady.Rollout, seen account) []string {
 	if r.Kind == steady.KindDown {
 		return []string{fmt.Sprintf("removed %s in %s%s", r.Project, span(took(e)), tally(services))}
 	}
-	verb := map[string]string{steady.KindRollback: "rolled back", steady.KindScale: "scaled"}[r.Kind]
+	verb := map[string]string{steady.KindRollback: "rolled back", steady.KindScale: "scaled", steady.KindDrill: "drilled"}[r.Kind]
 	if verb == "" {
 		verb = "deployed"
 	}

@@ -88,6 +88,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Rollback:      rollbackOf(s, own),
 		Warm:          warmOf(own),
 		Canary:        canaryOf(own),
+		Assets:        setting[[]string](own, "assets", nil),
 	}, nil
 }
 

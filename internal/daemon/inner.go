@@ -112,14 +112,21 @@ func (r *router) inner(route steady.Route) (steady.Listener, []steady.Pool, bool
 		l.Arrivals[h.Addresses[network]] = name
 		p := passing(route, steady.Pool{Name: name})
 		p.Split = innerSplit(p.Split)
-		for _, c := range r.routed(route) {
-			if a := c.Addresses[network]; a != "" {
-				p.Upstreams = append(p.Upstreams, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a})
-			}
-		}
+		p.Upstreams, p.Elders = within(r.routed(route), route, network), within(r.there(route.Elders), route, network)
 		pools = append(pools, p)
 	}
 	return l, pools, true
+}
+
+// within is the replicas' addresses in one network, without a port.
+func within(replicas []steady.Replica, route steady.Route, network string) []steady.Upstream {
+	var out []steady.Upstream
+	for _, c := range replicas {
+		if a := c.Addresses[network]; a != "" {
+			out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a})
+		}
+	}
+	return out
 }
 
 // forward sends UDP flows from within the project, which do not come through the

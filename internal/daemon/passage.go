@@ -10,6 +10,7 @@ import (
 func (r *router) pool(t *steady.Table, route steady.Route, name string, target uint16) steady.Pool {
 	return passing(route, steady.Pool{
 		Name: name, Upstreams: r.upstreams(route, target), Sticky: route.Sticky, Maintenance: r.notice(t, route),
+		Elders: at(r.there(route.Elders), route, target),
 	})
 }
 

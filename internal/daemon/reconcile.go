@@ -103,6 +103,9 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 				back = append(back, returning{c, route})
 			}
 		}
+		if err := r.seeElders(ctx, route); err != nil {
+			return back, err
+		}
 	}
 	if err := r.lendAll(ctx, routes); err != nil { // a holder that is away keeps none of the others from being served
 		r.log.Warn("listeners of holders", "err", err)

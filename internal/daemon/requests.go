@@ -51,6 +51,11 @@ func (b *backend) rollbackRequest(ctx context.Context, project string, to int, o
 			return q, err
 		}
 	}
+	if to == 0 {
+		if err := b.beforeDrills(ctx, all, serving); err != nil {
+			return q, err
+		}
+	}
 	named := to
 	services, to, err := whichBack(project, serving, to, o.Services)
 	if err != nil {

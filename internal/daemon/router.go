@@ -220,7 +220,7 @@ func (r *router) look(ctx context.Context, route steady.Route) error {
 // who is unknown would be left out of it.
 func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 	for _, route := range routes {
-		for _, name := range route.Replicas {
+		for _, name := range slices.Concat(route.Replicas, route.Elders) {
 			if _, seen := r.known[name]; seen || r.away[name] {
 				continue
 			}
@@ -376,8 +376,13 @@ func listener(route steady.Route, p steady.Port) steady.Listener {
 }
 
 func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream {
+	return at(r.routed(route), route, target)
+}
+
+// at is the replicas' addresses for one of their ports.
+func at(replicas []steady.Replica, route steady.Route, target uint16) []steady.Upstream {
 	var out []steady.Upstream
-	for _, c := range r.routed(route) {
+	for _, c := range replicas {
 		out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route),
 			Addr: net.JoinHostPort(address(c), strconv.Itoa(int(target)))})
 	}
@@ -385,9 +390,12 @@ func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream 
 }
 
 // routed lists the route's replicas that can be reached now.
-func (r *router) routed(route steady.Route) []steady.Replica {
+func (r *router) routed(route steady.Route) []steady.Replica { return r.there(route.Replicas) }
+
+// there lists those of the replicas named that can be reached now.
+func (r *router) there(names []string) []steady.Replica {
 	var out []steady.Replica
-	for _, name := range route.Replicas {
+	for _, name := range names {
 		c, ok := r.known[name]
 		if ok && address(c) != "" && !r.away[name] {
 			out = append(out, c)

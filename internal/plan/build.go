@@ -69,6 +69,9 @@ type move struct {
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
 	awake  bool             // its replicas run already, warm: there is only to shift
+
+	lent     steady.Route // what the last shift laid out says, where old replicas are asked for assets
+	disowned int          // shifts that took such replicas away
 }
 
 func (m *move) spec() steady.Spec { return m.target.Spec }

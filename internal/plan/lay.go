@@ -198,10 +198,9 @@ func (b *builder) visited(m *move) bool {
 // the stops.
 func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
 	var stops []string
-	for _, r := range old {
-		if !r.Running() || m.kept(r) {
-			continue
-		}
+	going := slices.DeleteFunc(slices.Clone(old), func(r steady.Replica) bool { return !r.Running() || m.kept(r) })
+	needs = b.disown(m, going, needs)
+	for _, r := range going {
 		after := needs
 		direct := m.beside() && (len(r.Published) > 0 || b.enters(m))
 		if b.visited(m) && r.Release > 0 || direct {

@@ -77,6 +77,7 @@ func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
 }
 
 func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
+	s.lent(t, st)
 	switch st.Kind {
 	case steady.StepCreate:
 		if _, ok := s.run[st.Replica]; !ok {

@@ -36,7 +36,7 @@ func (b *builder) shifts() {
 		case m.Strategy == steady.StrategyJob:
 			routes = append(routes, b.routeTo(m, m.To, m.fresh))
 		case m.beside() && !m.early():
-			routes = append(routes, b.routeTo(m, m.To, b.mixed(m, 1)))
+			routes = append(routes, b.lending(m, 1, b.routeTo(m, m.To, b.mixed(m, 1))))
 		}
 	}
 	if len(routes) > 0 {
@@ -78,7 +78,7 @@ func (b *builder) batches(m *move, needs []string) []string {
 		}
 		ready := b.bring(m, m.batch(k-1), m.batch(k), after)
 		id := b.add(steady.Step{ID: fmt.Sprintf("%s/shift/%d", m.Service, k), Kind: steady.StepShift, Needs: ready,
-			Routes: []steady.Route{b.routeTo(m, m.To, b.mixed(m, k))}})
+			Routes: []steady.Route{b.lending(m, k, b.routeTo(m, m.To, b.mixed(m, k)))}})
 		b.last = append(b.last, id)
 		needs = []string{id}
 		if m.spec().Update.Monitor > 0 {

@@ -46,6 +46,7 @@ type accessEntry struct {
 	service            string
 	release            int    // 0: no upstream
 	upstream           string // container name; empty: none
+	elder              string // container name of the elder whose answer it was; empty: none's
 	claim              time.Duration
 	first              time.Duration // until the answer's head; 0: none came
 	total              time.Duration
@@ -70,6 +71,9 @@ func (x *exchange) entry(query bool) accessEntry {
 	}
 	if x.claimed {
 		e.release, e.upstream = x.upstream.Release, x.upstream.Name
+	}
+	if x.aside != nil && x.aside.passed.Load() {
+		e.elder = x.aside.elder.Name
 	}
 	if !query {
 		e.referer, _, _ = strings.Cut(e.referer, "?")
@@ -112,6 +116,7 @@ func (e *accessEntry) json(b []byte) []byte {
 	b = appendField(b, "service", e.service, mostWord)
 	b = strconv.AppendInt(append(b, `,"release":`...), int64(e.release), 10)
 	b = appendField(b, "upstream", e.upstream, mostWord)
+	b = appendField(b, "elder", e.elder, mostWord)
 	b = appendSeconds(append(b, `,"claim":`...), e.claim)
 	b = appendSeconds(append(b, `,"first":`...), e.first)
 	b = appendSeconds(append(b, `,"total":`...), e.total)
@@ -142,6 +147,9 @@ func (e *accessEntry) combined(b []byte) []byte {
 	b = append(append(b, ` service=`...), dashed(e.service)...)
 	b = strconv.AppendInt(append(b, ` release=`...), int64(e.release), 10)
 	b = append(append(b, ` upstream=`...), dashed(e.upstream)...)
+	if e.elder != "" {
+		b = append(append(b, ` elder=`...), e.elder...)
+	}
 	b = appendSeconds(append(b, ` claim=`...), e.claim)
 	b = appendSeconds(append(b, ` first=`...), e.first)
 	b = appendSeconds(append(b, ` total=`...), e.total)

@@ -33,6 +33,7 @@ type clientBody struct {
 // its answer already. It aborts the handler when the client is gone.
 func (x *exchange) takeBody() bool {
 	in := x.in
+	x.bareHTTP3()
 	if in.ContentLength == 0 || in.Body == nil || in.Body == http.NoBody {
 		return true
 	}
@@ -72,6 +73,29 @@ func (x *exchange) takeBody() bool {
 	x.bytes = in.ContentLength
 	in.Body = io.NopCloser(bytes.NewReader(b.whole))
 	return true
+}
+
+// bareHTTP3 finds that a GET or HEAD has no body. HTTP/3 does not say so in a
+// request's head but by its stream's end, which comes with it; taken for a body of
+// unknown length it would reach the app chunked, and could not be sent twice.
+func (x *exchange) bareHTTP3() {
+	in := x.in
+	if in.ProtoMajor != 3 || in.ContentLength >= 0 || in.Body == nil || in.Method != http.MethodGet && in.Method != http.MethodHead {
+		return
+	}
+	rc := http.NewResponseController(x.ResponseWriter)
+	_ = rc.SetReadDeadline(time.Now().Add(x.proxy.limits.BodyIdle))
+	first := make([]byte, 1)
+	n, err := in.Body.Read(first)
+	_ = rc.SetReadDeadline(time.Time{})
+	if n == 0 && err == io.EOF {
+		in.Body, in.ContentLength = http.NoBody, 0
+		return
+	}
+	in.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(first[:n]), in.Body), in.Body}
 }
 
 // rewindable gives the outgoing request the body as often as it needs it, where

@@ -14,7 +14,7 @@ import (
 type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
 	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
-	maintained, held, turned                             atomic.Int64
+	maintained, held, turned, elder                      atomic.Int64
 	classes                                              [6]atomic.Int64 // answers of the app by the first digit of their status
 	took                                                 atomic.Pointer[took]
 	waits                                                atomic.Pointer[took] // at the gate
@@ -28,7 +28,7 @@ func (c *counter) read() steady.Counts {
 		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
 		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
 		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
-		Maintained: c.maintained.Load(), Held: c.held.Load(), Turned: c.turned.Load(),
+		Maintained: c.maintained.Load(), Held: c.held.Load(), Turned: c.turned.Load(), Elder: c.elder.Load(),
 	}
 }
 

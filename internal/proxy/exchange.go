@@ -36,6 +36,7 @@ type exchange struct {
 	body   *clientBody // nil where the request has none
 	answer answer
 	rproxy httputil.ReverseProxy
+	aside  *aside // nil: no elder was asked
 
 	http2    bool // to the upstream
 	tries    int
@@ -150,6 +151,7 @@ func (x *exchange) unclaim() {
 // finish leaves the upstream and counts how it went.
 func (x *exchange) finish(aborted bool) {
 	x.finished.Store(true)
+	defer x.aside.over()
 	if !x.claimed { // the last claim found no upstream any more
 		x.outcome = cmp.Or(x.outcome, outcomeLost)
 		return

@@ -94,7 +94,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		res, err := x.send(u, out, replayable)
 		x.tries++
 		if err == nil {
-			return x.answered(res)
+			return x.answered(x.recall(res, out))
 		}
 		if !x.again(err, replayable) {
 			return nil, err

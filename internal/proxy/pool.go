@@ -35,7 +35,10 @@ type pool struct {
 	mu sync.Mutex
 	// routed are the upstreams in force, the only ones claim gives.
 	routed []*upstream
-	// known are the routed ones and those that still have something in flight.
+	// elders are asked for assets only, see claimElder.
+	elders []*upstream
+	assets []string
+	// known are the routed ones, the elders and those that still have something in flight.
 	known map[steady.Upstream]*upstream
 	turn  int    // where the next search for the least busy begins
 	trial int    // the same, among those of the release on trial
@@ -217,7 +220,7 @@ func (p *pool) shift(as steady.Pool) {
 	if as.Hold != nil {
 		p.gate.shut(p, *as.Hold)
 	}
-	quiet := p.reroute(as.Upstreams)
+	quiet := p.reroute(as)
 	if as.Hold == nil {
 		p.gate.open(p)
 	}
@@ -229,8 +232,9 @@ func (p *pool) shift(as steady.Pool) {
 
 // reroute puts the upstreams in force and gives those that are forgotten. p.mu is
 // held.
-func (p *pool) reroute(to []steady.Upstream) []*upstream {
-	if p.serves(to) {
+func (p *pool) reroute(as steady.Pool) []*upstream {
+	to := as.Upstreams
+	if p.serves(to) && p.aged(as) {
 		return nil
 	}
 	var quiet []*upstream
@@ -240,14 +244,11 @@ func (p *pool) reroute(to []steady.Upstream) []*upstream {
 		u.routed = false
 	}
 	for i, s := range to {
-		u := p.known[s]
-		if u == nil {
-			u = newUpstream(p, s, p.counts.of(p.service, s.Release))
-			p.known[s] = u
-		}
+		u := p.upstream(s)
 		u.routed = true
 		p.routed[i] = u
 	}
+	before = append(before, p.age(as)...)
 	for _, u := range before {
 		if u.routed {
 			continue
@@ -263,6 +264,16 @@ func (p *pool) reroute(to []steady.Upstream) []*upstream {
 	return quiet
 }
 
+// upstream gives what is known of an address of a container. p.mu is held.
+func (p *pool) upstream(s steady.Upstream) *upstream {
+	u := p.known[s]
+	if u == nil {
+		u = newUpstream(p, s, p.counts.of(p.service, s.Release))
+		p.known[s] = u
+	}
+	return u
+}
+
 // serves says whether those are the upstreams in force already.
 func (p *pool) serves(to []steady.Upstream) bool {
 	return slices.EqualFunc(p.routed, to, func(u *upstream, s steady.Upstream) bool { return u.Upstream == s })
@@ -270,7 +281,7 @@ func (p *pool) serves(to []steady.Upstream) bool {
 
 // forget drops u when no table lists it and nothing of it is in flight.
 func (p *pool) forget(u *upstream) bool {
-	if u.routed || u.flights.total() > 0 {
+	if u.routed || u.elder || u.flights.total() > 0 {
 		return false
 	}
 	delete(p.known, u.Upstream)

@@ -17,14 +17,14 @@ type split struct {
 	apart int // see place
 }
 
-// aside spreads releases over the places by the golden ratio.
-const aside = steady.Places * 618 / 1000
+// golden spreads releases over the places by the golden ratio.
+const golden = steady.Places * 618 / 1000
 
 func newSplit(s *steady.Split) *split {
 	if s == nil {
 		return nil
 	}
-	return &split{Split: *s, below: s.Below(), apart: s.Release % steady.Places * aside % steady.Places}
+	return &split{Split: *s, below: s.Below(), apart: s.Release % steady.Places * golden % steady.Places}
 }
 
 // wish is the side of a split that a flight is to get: a release, or below 0 all but

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,7 +35,7 @@ func check(t steady.Table) error {
 			return badTable("pool %q is there twice, or has no name", p.Name)
 		}
 		pools[p.Name] = true
-		if err := checkUpstreams(p); err != nil {
+		if err := errors.Join(checkUpstreams(p), checkElders(p)); err != nil {
 			return err
 		}
 	}

@@ -44,6 +44,7 @@ type upstream struct {
 
 	// Guarded by pool.mu.
 	routed   bool
+	elder    bool // asked for assets
 	flights  flights
 	failedAt time.Time // last dial that failed; zero after one that did not
 	tallies  []*tally  // drains that watch

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
 )
 
 // said is what a step tells of itself.
@@ -138,6 +139,9 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	}
 	if err := r.enterStage(ctx, s); err != nil {
 		return said{}, err
+	}
+	if s.Cause == plan.CauseDisowned {
+		return said{what: s.Routes[0].Service + ": " + s.Cause}, nil
 	}
 	var parts []string
 	for _, t := range s.Routes {

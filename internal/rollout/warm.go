@@ -182,7 +182,7 @@ func (r *run) leaveElders(ctx context.Context, w steady.Warm, routes []steady.Ro
 		if t.Service != w.Service || !slices.ContainsFunc(t.Elders, func(n string) bool { return slices.Contains(names, n) }) {
 			continue
 		}
-		t.Elders = nil
+		t.Elders, t.Assets = nil, nil
 		return r.engine.Router.Route(ctx, []steady.Route{t})
 	}
 	return nil

@@ -4,11 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 // Options says what is fired at whom. The zero value of a field means its
@@ -87,24 +86,12 @@ func orElse[T comparable](field *T, value T) {
 	}
 }
 
-// target is where the requests go.
-type target struct {
-	addr    string // host:port
-	host    string // Host header
-	prefix  string // before every path
-	timeout time.Duration
-	tls     *tls.Config     // nil: without
-	http2   *http.Transport // nil: HTTP/1.1
-}
-
 func (o Options) target() (target, error) {
-	u, err := url.Parse(o.URL)
+	t, u, err := drill.TargetOf(o.URL)
 	if err != nil {
 		return target{}, fmt.Errorf("read the url of the load: %w", err)
 	}
 	switch {
-	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return target{}, fmt.Errorf("read the url of the load: %q is not http://host[:port]", o.URL)
 	case u.Scheme == "http" && o.HTTP2:
 		return target{}, fmt.Errorf("read the url of the load: HTTP/2 without TLS to %q", o.URL)
 	case o.Rate < 0 || o.Duration < 0 || o.Timeout < 0 || o.Conns < 0 || o.InFlight < 0 || o.SlowMax < 0:
@@ -112,15 +99,12 @@ func (o Options) target() (target, error) {
 	case o.Mix.KeepAlive < 0 || o.Mix.Fresh < 0 || o.Mix.Post < 0 || o.Mix.Slow < 0 || o.Mix.Messages < 0:
 		return target{}, errors.New("read the options of the load: a share of the mix is negative")
 	}
-	port := u.Port()
-	orElse(&port, map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	t := target{addr: net.JoinHostPort(u.Hostname(), port), host: o.Host, prefix: u.Path, timeout: o.Timeout}
-	orElse(&t.host, u.Host)
-	if u.Scheme == "https" {
-		t.secure(o)
+	t.Agent, t.Timeout = agent, o.Timeout
+	if o.Host != "" {
+		t.Host = o.Host
 	}
-	if t.prefix == "/" {
-		t.prefix = ""
+	if u.Scheme == "https" {
+		t.Secure(o.TLS, o.HTTP2)
 	}
 	return t, nil
 }

@@ -12,13 +12,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 func sseHeader(string) string { return "Accept: text/event-stream\r\nCache-Control: no-cache\r\n" }
 
 func sseWelcome(r response, _ string) error {
-	if r.status != 200 || !strings.HasPrefix(r.media, "text/event-stream") || !r.chunked {
-		return fmt.Errorf("status %d, %q, chunked %t where an event stream should be", r.status, r.media, r.chunked)
+	if r.Status != 200 || !strings.HasPrefix(r.Media, "text/event-stream") || !r.Chunked {
+		return fmt.Errorf("status %d, %q, chunked %t where an event stream should be", r.Status, r.Media, r.Chunked)
 	}
 	return nil
 }
@@ -32,14 +34,14 @@ func talkSSE(ctx context.Context, s *stream) (Ending, error) {
 	wg.Go(func() {
 		select {
 		case <-ctx.Done():
-			_ = s.c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the read
+			_ = s.c.Net.SetReadDeadline(time.Unix(1, 0)) // wakes the read
 		case <-over:
 		}
 	})
-	r := &events{br: bufio.NewReader(&chunkReader{br: s.c.br}), last: -1}
+	r := &events{br: bufio.NewReader(drill.NewChunkReader(s.c.Buffer)), last: -1}
 	for {
 		// In this order: a deadline set after ctx's end must not outlive it.
-		_ = s.c.nc.SetReadDeadline(time.Now().Add(s.timeout))
+		_ = s.c.Net.SetReadDeadline(time.Now().Add(s.timeout))
 		if ctx.Err() != nil {
 			return Left, nil
 		}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 // reopen is the least time between two openings of one client's streams, so
@@ -87,7 +89,7 @@ func (s *streams) once(ctx context.Context, n int) {
 		s.tally.lost(id, lost)
 		return
 	}
-	defer st.c.nc.Close()
+	defer st.c.Net.Close()
 	how, err := s.talk(ctx, st)
 	s.tally.ended(StreamEnd{
 		N: n, Release: st.release, How: how,
@@ -95,9 +97,9 @@ func (s *streams) once(ctx context.Context, n int) {
 	})
 	switch how {
 	case CutOff:
-		s.tally.lost(id, &fault{Cut, err})
+		s.tally.lost(id, &fault{Phase: Cut, Err: err})
 	case Garbled:
-		s.tally.lost(id, &fault{Wrong, err})
+		s.tally.lost(id, &fault{Phase: Wrong, Err: err})
 	default:
 		s.tally.ok()
 	}
@@ -105,14 +107,14 @@ func (s *streams) once(ctx context.Context, n int) {
 
 func (s *streams) open(n int, id string) (*stream, *fault) {
 	began := time.Now()
-	c, lost := dial(s.target)
+	c, lost := drill.Dial(s.target)
 	if lost != nil {
 		return nil, lost
 	}
-	s.tally.opened()
-	st := &stream{c: c, tally: s.tally, id: id, n: n, timeout: s.target.timeout, sent: time.Now()}
+	s.tally.Opened()
+	st := &stream{c: c, tally: s.tally, id: id, n: n, timeout: s.target.Timeout, sent: time.Now()}
 	if lost := s.shakeHands(st); lost != nil {
-		_ = c.nc.Close()
+		_ = c.Net.Close()
 		return nil, lost
 	}
 	s.tally.took(time.Since(began))
@@ -121,23 +123,23 @@ func (s *streams) open(n int, id string) (*stream, *fault) {
 
 func (s *streams) shakeHands(st *stream) *fault {
 	key := handshakeKey(st.id)
-	_ = st.c.nc.SetDeadline(st.sent.Add(s.target.timeout))
-	_, err := fmt.Fprintf(st.c.nc, "GET %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: steady-rig\r\nX-Request-Id: %s\r\n%s\r\n",
-		s.target.prefix, s.path, s.target.host, st.id, s.header(key))
+	_ = st.c.Net.SetDeadline(st.sent.Add(s.target.Timeout))
+	_, err := fmt.Fprintf(st.c.Net, "GET %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: "+agent+"\r\nX-Request-Id: %s\r\n%s\r\n",
+		s.target.Prefix, s.path, s.target.Host, st.id, s.header(key))
 	if err != nil {
-		return &fault{Write, err}
+		return &fault{Phase: Write, Err: err}
 	}
-	resp, lost := st.c.readHead()
+	resp, lost := st.c.ReadHead()
 	if lost != nil {
 		return lost
 	}
-	s.tally.status(resp.status)
-	st.opened, st.release = time.Now(), resp.release
-	if resp.id != "" && resp.id != st.id {
-		return &fault{Wrong, fmt.Errorf("the answer to %s", resp.id)}
+	s.tally.status(resp.Status)
+	st.opened, st.release = time.Now(), resp.Release
+	if resp.ID != "" && resp.ID != st.id {
+		return &fault{Phase: Wrong, Err: fmt.Errorf("the answer to %s", resp.ID)}
 	}
 	if err := s.welcome(resp, key); err != nil {
-		return &fault{Status, err}
+		return &fault{Phase: Status, Err: err}
 	}
 	return nil
 }

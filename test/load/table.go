@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 // String is the report as an aligned table, with the first losses below it.
@@ -35,7 +37,7 @@ func (r Report) requests(b *strings.Builder) {
 	w := table(b)
 	defer w.Flush()
 	fmt.Fprint(w, "load\tsent\tok\t")
-	for _, name := range phaseNames {
+	for _, name := range drill.PhaseNames() {
 		fmt.Fprintf(w, "%s\t", name)
 	}
 	fmt.Fprint(w, "unsent\tconns\tdropped\tp50\tp90\tp99\tp99.9\tlongest\tstatuses\t\n")

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 // Answer is one complete answer. Sent and Done count from the report's Started.
@@ -56,16 +58,18 @@ func (t *tally) sent() {
 	t.sum.Sent++
 }
 
-func (t *tally) opened() {
+// Opened implements drill.Watcher.
+func (t *tally) Opened() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sum.Connections++
 }
 
-func (t *tally) unusable(state idle) {
+// Unusable implements drill.Watcher.
+func (t *tally) Unusable(state drill.Idle) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if state == stray {
+	if state == drill.Stray {
 		t.sum.Strays++
 		return
 	}
@@ -111,9 +115,9 @@ func (t *tally) took(d time.Duration) {
 func (t *tally) lost(id string, lost *fault) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sum.Lost[lost.phase]++
+	t.sum.Lost[lost.Phase]++
 	t.losses = append(t.losses, Loss{
-		Load: t.sum.Load, ID: id, At: time.Since(t.start), Phase: lost.phase, Err: lost.err.Error(),
+		Load: t.sum.Load, ID: id, At: time.Since(t.start), Phase: lost.Phase, Err: lost.Err.Error(),
 	})
 }
 

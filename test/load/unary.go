@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gesalpai.ch/steady/internal/drill"
 )
 
 // unary is a load of requests with one answer each.
@@ -15,14 +17,14 @@ type unary struct {
 	target   target
 	tally    *tally
 	schedule schedule
-	lanes    chan *lane                      // the free ones, the longest idle first
+	lanes    chan *drill.Lane                // the free ones, the longest idle first
 	draw     func(n int, id string) exchange // called by one goroutine
 }
 
 func newUnary(t target, ty *tally, rate float64, lanes int, draw func(int, string) exchange) *unary {
-	u := &unary{target: t, tally: ty, schedule: schedule{ty.start, rate}, draw: draw, lanes: make(chan *lane, lanes)}
+	u := &unary{target: t, tally: ty, schedule: schedule{Start: ty.start, Rate: rate}, draw: draw, lanes: make(chan *drill.Lane, lanes)}
 	for range lanes {
-		u.lanes <- &lane{t: ty}
+		u.lanes <- drill.NewLane(ty)
 	}
 	return u
 }
@@ -30,7 +32,7 @@ func newUnary(t target, ty *tally, rate float64, lanes int, draw func(int, strin
 // run fires until ctx ends, then waits for what is in flight.
 func (u *unary) run(ctx context.Context) {
 	var flying sync.WaitGroup
-	unsent := u.schedule.run(ctx, func(n int, due time.Time) bool {
+	unsent := u.schedule.Run(ctx, func(n int, due time.Time) bool {
 		select {
 		case <-ctx.Done():
 			return false
@@ -47,25 +49,25 @@ func (u *unary) run(ctx context.Context) {
 	flying.Wait()
 	u.tally.unsent(unsent)
 	for range cap(u.lanes) {
-		(<-u.lanes).hangUp()
+		(<-u.lanes).HangUp()
 	}
 }
 
-func (u *unary) once(l *lane, x *exchange, n int, due time.Time) {
-	resp, sent, lost := l.call(u.target, x)
+func (u *unary) once(l *drill.Lane, x *exchange, n int, due time.Time) {
+	resp, sent, lost := l.Call(u.target, x)
 	done := time.Now()
 	if lost != nil {
-		u.tally.lost(x.id, lost)
+		u.tally.lost(x.ID, lost)
 		return
 	}
-	lost = x.wants(resp)
+	lost = wants(x, resp)
 	u.tally.took(done.Sub(due))
-	u.tally.status(resp.status)
+	u.tally.status(resp.Status)
 	u.tally.answered(Answer{
-		N: n, Sent: sent.Sub(u.tally.start), Done: done.Sub(u.tally.start), Release: resp.release, OK: lost == nil,
+		N: n, Sent: sent.Sub(u.tally.start), Done: done.Sub(u.tally.start), Release: resp.Release, OK: lost == nil,
 	})
 	if lost != nil {
-		u.tally.lost(x.id, lost)
+		u.tally.lost(x.ID, lost)
 		return
 	}
 	u.tally.ok()
@@ -77,12 +79,12 @@ func (t *tally) id(n int) string { return requestID(t.run, t.sum.Load, n) }
 func requestID(run, load string, n int) string { return run + "-" + load + "-" + strconv.Itoa(n) }
 
 func drawGet(path string) func(int, string) exchange {
-	return func(_ int, id string) exchange { return exchange{id: id, path: path} }
+	return func(_ int, id string) exchange { return exchange{ID: id, Path: path} }
 }
 
 // drawFresh has every other connection ended by the server, the rest by the rig.
 func drawFresh(path string) func(int, string) exchange {
-	return func(n int, id string) exchange { return exchange{id: id, path: path, fresh: true, close: n%2 == 0} }
+	return func(n int, id string) exchange { return exchange{ID: id, Path: path, Fresh: true, Close: n%2 == 0} }
 }
 
 // drawSlow asks for delays evenly between 0 and longest.
@@ -93,7 +95,7 @@ func drawSlow(path string, longest time.Duration, rng *rand.Rand) func(int, stri
 	}
 	return func(_ int, id string) exchange {
 		d := time.Duration(rng.Int64N(int64(longest) + 1))
-		return exchange{id: id, path: fmt.Sprintf("%s%sd=%dms", path, joint, d.Milliseconds())}
+		return exchange{ID: id, Path: fmt.Sprintf("%s%sd=%dms", path, joint, d.Milliseconds())}
 	}
 }
 
@@ -115,6 +117,6 @@ func drawPost(path string, rng *rand.Rand) func(int, string) exchange {
 			size = largeBody + rng.IntN(largeBody+1)
 		}
 		at := rng.IntN(len(block) - size)
-		return exchange{id: id, path: path, body: block[at : at+size], chunked: rng.IntN(4) == 0}
+		return exchange{ID: id, Path: path, Body: block[at : at+size], Chunked: rng.IntN(4) == 0}
 	}
 }

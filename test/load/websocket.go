@@ -40,12 +40,12 @@ func webSocketHeader(key string) string {
 }
 
 func webSocketWelcome(r response, key string) error {
-	if r.status != 101 {
-		return fmt.Errorf("status %d where 101 should be", r.status)
+	if r.Status != 101 {
+		return fmt.Errorf("status %d where 101 should be", r.Status)
 	}
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if want := base64.StdEncoding.EncodeToString(sum[:]); r.accept != want {
-		return fmt.Errorf("Sec-WebSocket-Accept %q, want %q", r.accept, want)
+	if want := base64.StdEncoding.EncodeToString(sum[:]); r.Accept != want {
+		return fmt.Errorf("Sec-WebSocket-Accept %q, want %q", r.Accept, want)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func talkWebSocket(every time.Duration) func(context.Context, *stream) (Ending, 
 		stagger := time.Duration(rand.Int64N(int64(every)))
 		w := &socket{stream: s, first: time.Now().Add(stagger), every: every}
 		heard := make(chan verdict, 1)
-		_ = s.c.nc.SetWriteDeadline(time.Time{})
+		_ = s.c.Net.SetWriteDeadline(time.Time{})
 		go func() { heard <- w.listen() }()
 		v := w.speak(ctx, heard)
 		return v.how, v.err
@@ -97,7 +97,7 @@ func (w *socket) speak(ctx context.Context, heard <-chan verdict) verdict {
 		}
 		if err := w.write(opText, w.text(k)); err != nil {
 			// A close frame may have come before the connection's end.
-			_ = w.c.nc.SetReadDeadline(time.Now().Add(leaveWithin))
+			_ = w.c.Net.SetReadDeadline(time.Now().Add(leaveWithin))
 			if v := <-heard; v.how != CutOff {
 				return v
 			}
@@ -108,7 +108,7 @@ func (w *socket) speak(ctx context.Context, heard <-chan verdict) verdict {
 
 func (w *socket) leave(heard <-chan verdict) verdict {
 	_ = w.write(opClose, binary.BigEndian.AppendUint16(nil, 1000))
-	_ = w.c.nc.SetReadDeadline(time.Now().Add(leaveWithin))
+	_ = w.c.Net.SetReadDeadline(time.Now().Add(leaveWithin))
 	if v := <-heard; v.how == Garbled {
 		return v
 	}
@@ -119,8 +119,8 @@ func (w *socket) write(op byte, payload []byte) error {
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	w.out = appendFrame(w.out[:0], op, payload)
-	_ = w.c.nc.SetWriteDeadline(time.Now().Add(w.timeout))
-	_, err := w.c.nc.Write(w.out)
+	_ = w.c.Net.SetWriteDeadline(time.Now().Add(w.timeout))
+	_, err := w.c.Net.Write(w.out)
 	return err
 }
 
@@ -138,7 +138,7 @@ func (w *socket) listen() verdict {
 		case err != nil:
 			return verdict{CutOff, err}
 		}
-		_ = w.c.nc.SetReadDeadline(time.Now().Add(w.timeout))
+		_ = w.c.Net.SetReadDeadline(time.Now().Add(w.timeout))
 		greeting := w.heard.IsZero() && !bytes.HasPrefix(payload, []byte(w.id))
 		w.message(payload)
 		if greeting {
@@ -157,7 +157,7 @@ var errClosed = errors.New("closed by the peer")
 
 func (w *socket) readMessage() (op byte, message []byte, err error) {
 	for {
-		f, err := readFrame(w.c.br)
+		f, err := readFrame(w.c.Buffer)
 		if err != nil {
 			return 0, nil, err
 		}

@@ -1,6 +1,9 @@
-package load
+package drill
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Phase is how far an exchange came before it was lost.
 type Phase int
@@ -12,17 +15,17 @@ const (
 	FirstByte              // not one byte of an answer came
 	Head                   // the head broke off or is no HTTP/1.1
 	Body                   // the body broke off or is not framed as said
-	Status                 // answered in full, but with a status ≥ 400
+	Status                 // answered in full, but with a status that is a failure
 	Wrong                  // answered in full, but with another body, or to another request
 	Cut                    // an open stream ended without an orderly close
-	phases
+	Phases                 // how many there are
 )
 
-var phaseNames = [phases]string{"refused", "connect", "write", "first-byte", "head", "body", "status", "wrong", "cut"}
+var phaseNames = [Phases]string{"refused", "connect", "write", "first-byte", "head", "body", "status", "wrong", "cut"}
 
 // String names the phase as the report's table does.
 func (p Phase) String() string {
-	if p < 0 || p >= phases {
+	if p < 0 || p >= Phases {
 		return fmt.Sprintf("phase(%d)", int(p))
 	}
 	return phaseNames[p]
@@ -31,11 +34,24 @@ func (p Phase) String() string {
 // MarshalText makes the phase's name a key in JSON.
 func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// fault is an error that knows its phase.
-type fault struct {
-	phase Phase
-	err   error
+// UnmarshalText reads a phase's name.
+func (p *Phase) UnmarshalText(b []byte) error {
+	i := slices.Index(phaseNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("%q is no phase", b)
+	}
+	*p = Phase(i)
+	return nil
 }
 
-func (f *fault) Error() string { return f.phase.String() + ": " + f.err.Error() }
-func (f *fault) Unwrap() error { return f.err }
+// Fault is an error that knows its phase.
+type Fault struct {
+	Phase Phase
+	Err   error
+}
+
+func (f *Fault) Error() string { return f.Phase.String() + ": " + f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
+
+// PhaseNames are the names of all phases, in order.
+func PhaseNames() []string { return phaseNames[:] }

@@ -1,4 +1,4 @@
-package load
+package drill
 
 import (
 	"bufio"
@@ -8,6 +8,9 @@ import (
 	"io"
 	"strconv"
 )
+
+// NewChunkReader reads the chunked body that begins in br.
+func NewChunkReader(br *bufio.Reader) io.Reader { return &chunkReader{br: br} }
 
 // chunkReader reads a chunked body (RFC 9112, section 7.1). It answers io.EOF
 // only after the terminating chunk: a connection that ends before is

@@ -1,4 +1,4 @@
-package load
+package drill
 
 import (
 	"bufio"
@@ -13,32 +13,33 @@ import (
 // maxBody bounds what is read of one answer, in bytes.
 const maxBody = 16 << 20
 
-// response is one answer; its body lies in the reader's buffer and lives until
+// Response is one answer; its body lies in the reader's buffer and lives until
 // the next request of its lane.
-type response struct {
-	status  int
-	release int    // X-Release; 0: not named
-	id      string // X-Request-Id, if the server repeats it
-	length  int64  // Content-Length; -1: not given
-	chunked bool
-	close   bool // the connection is not to be used again
-	accept  string
-	media   string // Content-Type
-	body    []byte
+type Response struct {
+	Status  int
+	Release int    // X-Release; 0: not named
+	ID      string // X-Request-Id, if the server repeats it
+	Chunked bool
+	Close   bool   // the connection is not to be used again
+	Accept  string // Sec-WebSocket-Accept
+	Media   string // Content-Type
+	Body    []byte
+
+	length int64 // Content-Length; -1: not given
 }
 
 // readHead reads the final head and skips interim ones (1xx but 101).
-func readHead(br *bufio.Reader) (response, error) {
+func readHead(br *bufio.Reader) (Response, error) {
 	for {
 		resp, err := readOneHead(br)
-		if err != nil || resp.status >= 200 || resp.status == 101 {
+		if err != nil || resp.Status >= 200 || resp.Status == 101 {
 			return resp, err
 		}
 	}
 }
 
-func readOneHead(br *bufio.Reader) (response, error) {
-	resp := response{length: -1}
+func readOneHead(br *bufio.Reader) (Response, error) {
+	resp := Response{length: -1}
 	line, err := readLine(br)
 	if err != nil {
 		return resp, err
@@ -76,18 +77,18 @@ func readLine(br *bufio.Reader) ([]byte, error) {
 	return rest, nil
 }
 
-func (r *response) statusLine(line string) error {
+func (r *Response) statusLine(line string) error {
 	proto, rest, _ := strings.Cut(line, " ")
 	code, _, _ := strings.Cut(rest, " ")
 	n, err := strconv.Atoi(code)
 	if err != nil || len(code) != 3 || n < 100 || (proto != "HTTP/1.1" && proto != "HTTP/1.0") {
 		return fmt.Errorf("status line %q", line)
 	}
-	r.status, r.close = n, proto == "HTTP/1.0"
+	r.Status, r.Close = n, proto == "HTTP/1.0"
 	return nil
 }
 
-func (r *response) field(line []byte) error {
+func (r *Response) field(line []byte) error {
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
 		return fmt.Errorf("header line %q", line)
@@ -101,20 +102,20 @@ func (r *response) field(line []byte) error {
 		}
 		r.length = int64(n)
 	case "transfer-encoding":
-		if !strings.EqualFold(v, "chunked") || r.chunked {
+		if !strings.EqualFold(v, "chunked") || r.Chunked {
 			return fmt.Errorf("header line %q", line)
 		}
-		r.chunked = true
+		r.Chunked = true
 	case "connection":
-		r.close = r.close || hasToken(v, "close")
+		r.Close = r.Close || hasToken(v, "close")
 	case "x-release":
-		r.release, _ = strconv.Atoi(v)
+		r.Release, _ = strconv.Atoi(v)
 	case "x-request-id":
-		r.id = v
+		r.ID = v
 	case "sec-websocket-accept":
-		r.accept = v
+		r.Accept = v
 	case "content-type":
-		r.media = v
+		r.Media = v
 	}
 	return nil
 }
@@ -129,25 +130,25 @@ func hasToken(list, token string) bool {
 }
 
 // checkFraming refuses a body whose end could not be told from a cut.
-func (r *response) checkFraming() error {
+func (r *Response) checkFraming() error {
 	switch {
-	case r.chunked && r.length >= 0:
+	case r.Chunked && r.length >= 0:
 		return errors.New("both Content-Length and chunked")
-	case r.bodiless() || r.chunked || r.length >= 0:
+	case r.bodiless() || r.Chunked || r.length >= 0:
 		return nil
 	}
 	return errors.New("a body without length: its end could not be told from a cut")
 }
 
-func (r *response) bodiless() bool {
-	return r.status < 200 || r.status == 204 || r.status == 304
+func (r *Response) bodiless() bool {
+	return r.Status < 200 || r.Status == 204 || r.Status == 304
 }
 
-func (r *response) readBody(br *bufio.Reader, buf []byte) ([]byte, error) {
+func (r *Response) readBody(br *bufio.Reader, buf []byte) ([]byte, error) {
 	switch {
 	case r.bodiless():
 		return buf[:0], nil
-	case r.chunked:
+	case r.Chunked:
 		return readAll(&chunkReader{br: br}, buf[:0])
 	case r.length > maxBody:
 		return buf[:0], fmt.Errorf("a body of %d bytes", r.length)
