@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/nginx":              {"."},
 	"internal/metrics":            {"."},
 	"internal/listen":             {},
+	"internal/command":            {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
 	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy"},

@@ -48,12 +48,17 @@ type Spec struct {
 	Drain    Drain  `json:"drain"`
 
 	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
+	Hooks  *Hooks  `json:"hooks,omitempty"`  // the service's own
+
+	// ProjectHooks are those at the top of the files, the same in all specs of a
+	// deploy. No container depends on them: they are not part of the digest.
+	ProjectHooks *Hooks `json:"project_hooks,omitempty"`
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
 // with the same digest would make the same containers; Replicas does not count.
 func (s Spec) Digest() string {
-	s.Replicas = 0
+	s.Replicas, s.ProjectHooks = 0, nil
 	b, err := json.Marshal(s)
 	if err != nil { // only a malformed Container can do that
 		b = append([]byte(err.Error()), s.Container...)

@@ -32,13 +32,14 @@ type releasesAnswer struct {
 	Serving  map[string]int   `json:"serving"`
 }
 
-// withoutSecrets drops what may hold environment values or build arguments:
+// withoutSecrets drops what may hold environment values, build arguments or commands:
 // nobody who lists releases needs them.
 func withoutSecrets(in []steady.Release) []steady.Release {
 	out := make([]steady.Release, len(in))
 	for i, r := range in {
 		r.Spec.Container = nil
 		r.Spec.Build = nil
+		r.Spec.Hooks, r.Spec.ProjectHooks = nil, nil
 		out[i] = r
 	}
 	return out

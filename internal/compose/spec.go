@@ -84,6 +84,8 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Update:        updateOf(s, own),
 		Drain:         drainOf(own),
 		Sticky:        stickyOf(own),
+		Hooks:         own.hooks,
+		ProjectHooks:  own.projectHooks,
 	}, nil
 }
 

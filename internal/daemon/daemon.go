@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady/internal/api"
+	"gesalpai.ch/steady/internal/command"
 	"gesalpai.ch/steady/internal/docker"
 	"gesalpai.ch/steady/internal/metrics"
 	"gesalpai.ch/steady/internal/probe"
@@ -109,6 +110,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	pr := probe.New(eng, nil)
 	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
 	ro.Crash = crashAt(o.CrashAt)
+	ro.Host = command.Host{}
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
 	front.given = rec.refresh
 
@@ -165,3 +167,4 @@ func crashAt(at string) func(step, when string) {
 
 var _ api.Backend = (*backend)(nil)
 var _ rollout.Router = (*router)(nil)
+var _ rollout.Host = command.Host{}

@@ -18,6 +18,7 @@ type Engine struct {
 	Router  Router
 	Prober  Prober
 	Journal Journal
+	Host    Host // runs hooks on this machine; nil: none can
 	Log     *slog.Logger
 	// Crash, when set, is called before and after each step with its kind and
 	// "before" or "after"; tests end the process there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (e *Engine) recover(ctx context.Context) error {
 
 // takeUp goes on with a rollout whose daemon died.
 func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
-	r.plan, r.seen = p, begun
+	r.plan, r.seen, r.again = p, begun, maps.Clone(begun)
 	r.start = r.traffic(ctx)
 	r.engine.mu.Lock()
 	r.past = removing(p, begun)
@@ -53,7 +54,7 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 			p = plan.Undo(p, begun)
 		}
 		r.takeBack(context.WithoutCancel(ctx), p, done, cause)
-	case r.Kind == steady.KindDown && len(p.Steps) > 0, shifted(p, begun):
+	case r.Kind == steady.KindDown && len(p.Steps) > 0, shifted(p, begun), migrating(p, begun):
 		r.finish(ctx, r.carry(ctx, p, done))
 	default:
 		r.finish(ctx, cause)
@@ -62,7 +63,7 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 
 // removing says whether old replicas were being removed.
 func removing(p steady.Plan, begun map[string]bool) bool {
-	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepRemove && begun[s.ID] })
+	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return (s.Kind == steady.StepRemove || last(s)) && begun[s.ID] })
 }
 
 func undoing(p steady.Plan) bool {

@@ -32,6 +32,7 @@ type run struct {
 	mu      sync.Mutex
 	drained map[string]steady.Drained
 	seen    map[string]bool // steps begun
+	again   map[string]bool // steps that a daemon had begun which died; nil where none did
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -194,6 +195,7 @@ func (r *run) done() string {
 
 // end stores the final state, then says it.
 func (r *run) end(ctx context.Context, state string, cause error) {
+	r.sweepHooks(ctx)
 	receipt := r.receipt(ctx)
 	r.engine.mu.Lock()
 	r.State, r.Ended, r.Error = state, time.Now().UTC(), r.explain(cause)

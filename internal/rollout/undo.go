@@ -45,6 +45,7 @@ func (r *run) undo(ctx context.Context, cause error) {
 // takeBack carries the way back out; the forward plan stays r.plan, for the
 // receipt and the final words.
 func (r *run) takeBack(ctx context.Context, back steady.Plan, done map[string]bool, cause error) {
+	r.sweepHooks(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(r.engine.base, func() { cancel(errSuspended) })
