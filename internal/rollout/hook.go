@@ -152,7 +152,7 @@ func (h *hook) environment() []string {
 		"STEADY_HOOK=" + h.step.Hook,
 	}
 	if h.step.Whole {
-		return append(out, "STEADY_RELEASE="+strconv.Itoa(h.Number))
+		return append(out, "STEADY_RELEASE="+strconv.Itoa(h.step.Release))
 	}
 	out = append(out, "STEADY_SERVICE="+h.step.Service, "STEADY_RELEASE="+strconv.Itoa(p.To), "STEADY_FROM_RELEASE="+strconv.Itoa(p.From))
 	if h.step.Replica != "" {
