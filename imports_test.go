@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"internal/web":                {"."},
 	"internal/nginx":              {"."},
 	"internal/metrics":            {"."},
+	"internal/notify":             {"."},
 	"internal/listen":             {},
 	"internal/command":            {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},

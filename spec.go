@@ -50,15 +50,16 @@ type Spec struct {
 	Sticky *Sticky `json:"sticky,omitempty"` // nil: any replica will do
 	Hooks  *Hooks  `json:"hooks,omitempty"`  // the service's own
 
-	// ProjectHooks are those at the top of the files, the same in all specs of a
+	// ProjectHooks and Notify stand at the top of the files, the same in all specs of a
 	// deploy. No container depends on them: they are not part of the digest.
-	ProjectHooks *Hooks `json:"project_hooks,omitempty"`
+	ProjectHooks *Hooks     `json:"project_hooks,omitempty"`
+	Notify       []Receiver `json:"notify,omitempty"`
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
 // with the same digest would make the same containers; Replicas does not count.
 func (s Spec) Digest() string {
-	s.Replicas, s.ProjectHooks = 0, nil
+	s.Replicas, s.ProjectHooks, s.Notify = 0, nil, nil
 	b, err := json.Marshal(s)
 	if err != nil { // only a malformed Container can do that
 		b = append([]byte(err.Error()), s.Container...)

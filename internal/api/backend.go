@@ -34,6 +34,7 @@ type Backend interface {
 	Maintain(ctx context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error)
 	Maintenance(ctx context.Context, project string) (steady.Maintained, error)
 	Sites
+	Notices
 }
 
 // Version is what the daemon says of itself.

@@ -33,6 +33,7 @@ type scenario struct {
 	Site     steady.SiteStatus
 
 	Maintained steady.Maintained
+	Told       []steady.Delivery
 }
 
 // fakeDaemon is a Backend that plays a scenario and notes what it is asked.

@@ -84,8 +84,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Update:        updateOf(s, own),
 		Drain:         drainOf(own),
 		Sticky:        stickyOf(own),
-		Hooks:         own.hooks,
-		ProjectHooks:  own.projectHooks,
+		Hooks:         own.hooks, ProjectHooks: own.projectHooks, Notify: own.receivers,
 	}, nil
 }
 

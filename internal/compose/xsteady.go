@@ -75,7 +75,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
-	return slices.Concat(keys, routeKeys(), tlsKeys(), hookKeys())
+	return slices.Concat(keys, routeKeys(), tlsKeys(), hookKeys(), notifyKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.
@@ -86,6 +86,7 @@ type settings struct {
 
 	hooks        *steady.Hooks
 	projectHooks *steady.Hooks
+	receivers    []steady.Receiver
 }
 
 // setting is the service's value, else the project's, else the fallback.
@@ -116,6 +117,12 @@ func settingsOf(model *types.Project, s types.ServiceConfig) (settings, error) {
 		return settings{}, err
 	}
 	if out.projectHooks, err = top.hooks(project); err != nil {
+		return settings{}, err
+	}
+	if _, err = within.receivers(service, ""); err != nil {
+		return settings{}, err
+	}
+	if out.receivers, err = top.receivers(project, model.WorkingDir); err != nil {
 		return settings{}, err
 	}
 	for _, key := range sortedKeys(service) {

@@ -20,6 +20,7 @@ import (
 	"gesalpai.ch/steady/internal/command"
 	"gesalpai.ch/steady/internal/docker"
 	"gesalpai.ch/steady/internal/metrics"
+	"gesalpai.ch/steady/internal/notify"
 	"gesalpai.ch/steady/internal/probe"
 	"gesalpai.ch/steady/internal/proxy"
 	"gesalpai.ch/steady/internal/rollout"
@@ -108,7 +109,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	numbers := metrics.New(o.Version, b.snapshot, o.Log)
 	rt := newRouter(st, eng, keep, o.Log)
 	pr := probe.New(eng, nil)
-	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
+	b.notifier = notify.New(st, command.Host{}, numbers.Notification, o.Log)
+	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout, b.tell}, o.Log)
 	ro.Crash = crashAt(o.CrashAt)
 	ro.Host = command.Host{}
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
@@ -116,6 +118,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	stops.start("reconciler", rec.Run)
 	stops.start("proxy watch", front.Run)
+	stops.start("notifications", b.notifier.Run)
 	stops.start("rollouts", ro.Run)
 	stops.start("meter", b.meter.Run)
 	b.router, b.rollouts = rt, ro
