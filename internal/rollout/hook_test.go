@@ -267,22 +267,58 @@ func interrupt(t *testing.T, p *place, h *steady.Hook) rollout.Request {
 }
 
 func TestHooks_AContainerThatADaemonLeftIsTakenUpAgain(t *testing.T) {
+	for name, ends := range map[string]bool{"while no daemon is there": true, "under the next daemon": false} {
+		t.Run(name, func(t *testing.T) {
+			const hook = "shop-api-hook-before-2"
+			p := newPlace()
+			gate := make(chan struct{})
+			p.blocked[hook] = gate
+			interrupt(t, p, hookOf(steady.HookContainer, "migrate"))
+			if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", hook + "+"}) {
+				t.Fatalf("containers %v", got)
+			}
+			if ends {
+				p.mu.Lock()
+				_ = p.set(hook, func(c *steady.Replica) { c.State = steady.StateExited })
+				p.mu.Unlock()
+			}
+			close(gate)
+			d := bootHost(t, p)
+			if r := d.await(t, p, 2); r.State != steady.RolloutDone {
+				t.Fatalf("%s, %v", r.State, r.Error)
+			}
+			if got := p.heard("start shop-api-hook", "stop shop-api-hook"); !slices.Equal(got, []string{"start " + hook}) {
+				t.Errorf("calls %v", got)
+			}
+			if got := p.containers(); !slices.Equal(got, []string{"shop-api-2-1+"}) {
+				t.Errorf("containers %v", got)
+			}
+		})
+	}
+}
+
+// A daemon that dies while it undoes leaves nothing of the hook behind either.
+func TestHooks_AnUndoThatIsBrokenOffLeavesNothing(t *testing.T) {
 	p := newPlace()
-	gate := make(chan struct{})
-	p.blocked["shop-api-hook-before-2"] = gate
-	interrupt(t, p, hookOf(steady.HookContainer, "migrate"))
-	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-api-hook-before-2+"}) {
-		t.Fatalf("containers %v", got)
-	}
-	close(gate)
 	d := bootHost(t, p)
-	if r := d.await(t, p, 2); r.State != steady.RolloutDone {
-		t.Fatalf("%s, %v", r.State, r.Error)
+	stopped := make(chan struct{})
+	p.on["stop shop-db-1-1"] = func() {
+		delete(p.on, "stop shop-db-1-1")
+		go func() { defer close(stopped); d.stop() }()
 	}
-	if got := p.heard("start shop-api-hook", "stop shop-api-hook"); !slices.Equal(got, []string{"start shop-api-hook-before-2"}) {
-		t.Errorf("calls %v", got)
+	api := spec("api", "v1", with(steady.Hooks{Before: hookOf(steady.HookContainer, "exit")}), func(s *steady.Spec) {
+		s.DependsOn = []steady.Dependency{{Service: "db"}}
+	})
+	db := spec("db", "v1", func(s *steady.Spec) { s.Ports = nil })
+	id := d.accept(t, p, request(db, api)).ID
+	<-stopped
+	if r := p.state(id); r.State != steady.RolloutUndoing {
+		t.Fatalf("the undo was not broken off: %s", r.State)
 	}
-	if got := p.containers(); !slices.Equal(got, []string{"shop-api-2-1+"}) {
+	if r := bootHost(t, p).await(t, p, id); r.State != steady.RolloutFailed || !errors.Is(r.Error, steady.ErrHook) {
+		t.Errorf("%s, %v", r.State, r.Error)
+	}
+	if got := p.containers(); len(got) > 0 {
 		t.Errorf("containers %v", got)
 	}
 }

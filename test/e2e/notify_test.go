@@ -74,7 +74,8 @@ func (b *inbox) listen(t *testing.T, port string) {
 // while the webhook's receiver is away, restarts the daemon, and lets it come back.
 func TestNotify_AReceiverThatIsDownIsToldLaterAndNoRolloutWaits(t *testing.T) {
 	h := newHost(t, "hhook-notify")
-	small(h, "      # hunter2\n"+notifying)
+	small(h, "    env_file: [secret.env]\n"+notifying)
+	h.write("secret.env", "PASSWORD=hunter2\n")
 	h.write("hook.key", "k3y\n")
 	h.env["HOOK_PORT"], h.env["SLACK_PORT"] = freePort(t), freePort(t)
 	hook, slack := new(inbox), new(inbox)
