@@ -247,6 +247,22 @@ func TestHooks_OneThatTakesTooLongIsStopped(t *testing.T) {
 	}
 }
 
+// hookBegun waits until the hook has said its lines.
+func (d *daemon) hookBegun(t *testing.T, p *place, id int64) {
+	t.Helper()
+	for late := time.After(soon); ; {
+		changed := d.Changed(id) // before looking: no event falls between
+		if len(p.lines(id, "api/hook/before")) >= 3 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatal("the hook did not begin")
+		}
+	}
+}
+
 // interrupt boots, deploys v1, and stops the daemon in the middle of the hook of v2.
 func interrupt(t *testing.T, p *place, h *steady.Hook) rollout.Request {
 	t.Helper()
@@ -255,13 +271,7 @@ func interrupt(t *testing.T, p *place, h *steady.Hook) rollout.Request {
 	p.heard()
 	q := request(spec("api", "v2", with(steady.Hooks{Before: h})))
 	id := d.accept(t, p, q).ID
-	for late := time.After(soon); len(p.lines(id, "api/hook/before")) < 3; {
-		select {
-		case <-d.Changed(id):
-		case <-late:
-			t.Fatal("the hook did not begin")
-		}
-	}
+	d.hookBegun(t, p, id)
 	d.stop()
 	return q
 }
@@ -346,13 +356,7 @@ func TestHooks_AnAbortStopsTheHook(t *testing.T) {
 	d := bootHost(t, p)
 	d.deploy(t, p, request(spec("api", "v1")))
 	id := d.accept(t, p, request(spec("api", "v2", with(steady.Hooks{Before: hookOf(steady.HookContainer, "migrate")})))).ID
-	for late := time.After(soon); len(p.lines(id, "api/hook/before")) < 3; {
-		select {
-		case <-d.Changed(id):
-		case <-late:
-			t.Fatal("the hook did not begin")
-		}
-	}
+	d.hookBegun(t, p, id)
 	if err := d.Abort("shop", id); err != nil {
 		t.Fatal(err)
 	}
