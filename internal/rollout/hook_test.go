@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -310,18 +311,21 @@ func TestHooks_AContainerThatADaemonLeftIsTakenUpAgain(t *testing.T) {
 // A daemon that dies while it undoes leaves nothing of the hook behind either.
 func TestHooks_AnUndoThatIsBrokenOffLeavesNothing(t *testing.T) {
 	p := newPlace()
-	d := bootHost(t, p)
-	stopped := make(chan struct{})
+	e := rollout.New(p, p, p, journal{p}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = e.Run(ctx) })
+	d := &daemon{Engine: e}
 	p.on["stop shop-db-1-1"] = func() {
 		delete(p.on, "stop shop-db-1-1")
-		go func() { defer close(stopped); d.stop() }()
+		cancel()
 	}
 	api := spec("api", "v1", with(steady.Hooks{Before: hookOf(steady.HookContainer, "exit")}), func(s *steady.Spec) {
 		s.DependsOn = []steady.Dependency{{Service: "db"}}
 	})
 	db := spec("db", "v1", func(s *steady.Spec) { s.Ports = nil })
 	id := d.accept(t, p, request(db, api)).ID
-	<-stopped
+	running.Wait()
 	if r := p.state(id); r.State != steady.RolloutUndoing {
 		t.Fatalf("the undo was not broken off: %s", r.State)
 	}
