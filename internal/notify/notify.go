@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -142,6 +143,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 // round begins a try for each receiver whose oldest message is due, and says how
 // long to wait for the next.
 func (n *Notifier) round(ctx context.Context, senders *sync.WaitGroup) time.Duration {
+	seen := n.occupied() // before reading: of these the outbox may tell what is over by now
 	waiting, err := n.Outbox.Waiting(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -150,7 +152,6 @@ func (n *Notifier) round(ctx context.Context, senders *sync.WaitGroup) time.Dura
 		return mostPause
 	}
 	pause := mostPause
-	seen := map[string]bool{}
 	for _, d := range waiting {
 		key := d.Project + "\x00" + address(d.Receiver)
 		if seen[key] {
@@ -161,12 +162,11 @@ func (n *Notifier) round(ctx context.Context, senders *sync.WaitGroup) time.Dura
 			pause = min(pause, wait)
 			continue
 		}
-		if n.occupy(key) {
-			senders.Go(func() {
-				n.try(ctx, d)
-				n.free(key)
-			})
-		}
+		n.occupy(key)
+		senders.Go(func() {
+			n.try(ctx, d)
+			n.free(key)
+		})
 	}
 	return pause
 }
@@ -176,14 +176,17 @@ func address(r steady.Receiver) string {
 	return fmt.Sprintf("%s\x00%s\x00%q", r.Webhook, r.Slack, r.Command)
 }
 
-func (n *Notifier) occupy(key string) bool {
+// occupied are the receivers that are being told something. Only round adds to them.
+func (n *Notifier) occupied() map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.busy[key] {
-		return false
-	}
+	return maps.Clone(n.busy)
+}
+
+func (n *Notifier) occupy(key string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.busy[key] = true
-	return true
 }
 
 func (n *Notifier) free(key string) {

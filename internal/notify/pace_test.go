@@ -1,7 +1,10 @@
 package notify
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,5 +30,34 @@ func TestAttempted_GivesUpAfterADay(t *testing.T) {
 	}
 	if last := pauses[len(pauses)-1]; last != 5*time.Minute || d.Ended.Sub(made) < 24*time.Hour || d.Ended.Sub(made) > 24*time.Hour+6*time.Minute || d.Delivered() {
 		t.Errorf("last pause %s, ended after %s, %+v", last, d.Ended.Sub(made), d)
+	}
+}
+
+// late is an outbox that tells what was so before a try ended.
+type late struct {
+	Outbox
+	told func()
+}
+
+func (l late) Waiting(context.Context) ([]steady.Delivery, error) {
+	l.told()
+	return []steady.Delivery{{ID: 1, Receiver: steady.Receiver{Slack: "http://127.0.0.1:1"}}}, nil
+}
+
+// What ends while the outbox is being read is not sent again.
+func TestRound_BelievesTheOutboxOnlyOfReceiversThatAreFree(t *testing.T) {
+	tried := false
+	n := New(nil, nil, func(string) { tried = true }, slog.New(slog.DiscardHandler))
+	key := "\x00" + address(steady.Receiver{Slack: "http://127.0.0.1:1"})
+	n.busy[key] = true
+	n.Outbox = late{told: func() { n.free(key) }}
+	var senders sync.WaitGroup
+	n.round(t.Context(), &senders)
+	senders.Wait()
+	if tried {
+		t.Error("it was tried again")
+	}
+	if len(n.wake) == 0 {
+		t.Error("no round follows")
 	}
 }

@@ -193,3 +193,17 @@ func goesBack(t *testing.T, h *host) {
 	h.hasNoted("stop "+h.project+"-api-5-1 5", "after api 5 2", "project after rollback 2 secret=")
 	h.stands(2, 1)
 }
+
+func TestHooks_AFirstDeployWhoseMigrationFailsLeavesNothing(t *testing.T) {
+	h := migrating(t, "hhook-first")
+	r := h.with(map[string]string{"DO": "fail"}, "deploy", "-y")
+	refused(t, r, 3, "exited with code 9", "the column is there already")
+	h.hasNoted("before 1 image 1 to 1 db 200")
+	if got := h.all(); len(got) > 0 {
+		t.Errorf("containers %v", got)
+	}
+	out, err := exec.Command("docker", "network", "ls", "-q", "--filter", "label=com.docker.compose.project="+h.project).Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("networks %q, %v", out, err)
+	}
+}
