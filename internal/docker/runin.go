@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -30,16 +32,9 @@ func (e *Engine) RunIn(ctx context.Context, name string, argv, env []string, say
 	if err != nil {
 		return 0, err
 	}
-	made, err := e.api.ExecCreate(ctx, c.ID, client.ExecCreateOptions{Cmd: argv, Env: env, AttachStdout: true, AttachStderr: true})
-	if gone(err) {
-		return 0, noReplica(name)
-	}
+	id, at, err := e.beginExec(ctx, doing, c, client.ExecCreateOptions{Cmd: argv, Env: env, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		return 0, e.fail(doing, err)
-	}
-	at, err := e.api.ExecAttach(context.WithoutCancel(ctx), made.ID, client.ExecAttachOptions{})
-	if err != nil {
-		return 0, e.fail(doing, err)
+		return 0, err
 	}
 	defer at.Close()
 	ended := make(chan error, 1)
@@ -53,7 +48,7 @@ func (e *Engine) RunIn(ctx context.Context, name string, argv, env []string, say
 	case err = <-ended:
 	case <-ctx.Done():
 		cause := fmt.Errorf("%s: %w", doing, context.Cause(ctx))
-		left := e.endExec(context.WithoutCancel(ctx), made.ID, c.ID, ended)
+		left := e.endExec(context.WithoutCancel(ctx), id, c.ID, ended)
 		at.Close()
 		if left != nil {
 			<-ended
@@ -63,16 +58,29 @@ func (e *Engine) RunIn(ctx context.Context, name string, argv, env []string, say
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("%s: read its output: %w", doing, err)
 	}
-	done, err := e.api.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
+	done, err := e.api.ExecInspect(ctx, id, client.ExecInspectOptions{})
 	if err != nil {
 		return 0, e.fail(doing, err)
 	}
 	return done.ExitCode, nil
 }
 
+// beginExec starts a command in a container; what it writes comes from the second.
+func (e *Engine) beginExec(ctx context.Context, doing string, c container.InspectResponse, o client.ExecCreateOptions) (string, client.HijackedResponse, error) {
+	made, err := e.api.ExecCreate(ctx, c.ID, o)
+	if gone(err) {
+		return "", client.HijackedResponse{}, noReplica(strings.TrimPrefix(c.Name, "/"))
+	}
+	if err != nil {
+		return "", client.HijackedResponse{}, e.fail(doing, err)
+	}
+	at, err := e.api.ExecAttach(context.WithoutCancel(ctx), made.ID, client.ExecAttachOptions{})
+	return made.ID, at.HijackedResponse, e.fail(doing, err)
+}
+
 // endExec ends a command in a container, and waits until its output ends. On error
 // nothing has been read from ended.
-func (e *Engine) endExec(ctx context.Context, exec, container string, ended <-chan error) error {
+func (e *Engine) endExec(ctx context.Context, exec, in string, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*execGrace)
 	defer cancel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -81,7 +89,7 @@ func (e *Engine) endExec(ctx context.Context, exec, container string, ended <-ch
 			return e.fail("end a command", err)
 		}
 		if now.Running {
-			if err := signal(now.PID, container, sig); err != nil {
+			if err := signal(now.PID, in, sig); err != nil {
 				return err
 			}
 		}
@@ -99,9 +107,9 @@ func (e *Engine) endExec(ctx context.Context, exec, container string, ended <-ch
 // signal sends a signal to a process of a container and its group: the Engine makes
 // each command the leader of one. The process must be of that container as this
 // machine sees it: the Engine's number means nothing on another machine.
-func signal(pid int, container string, sig syscall.Signal) error {
+func signal(pid int, in string, sig syscall.Signal) error {
 	of, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if pid <= 1 || err != nil || !bytes.Contains(of, []byte(container)) {
+	if pid <= 1 || err != nil || !bytes.Contains(of, []byte(in)) {
 		return errors.New("the command goes on in its container: only from the Engine's own machine can it be ended")
 	}
 	if err := syscall.Kill(-pid, sig); err == nil {
