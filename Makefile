@@ -45,7 +45,7 @@ bench: ## speed and memory, as ratios against peers in the same run
 	@scripts/bench.sh
 
 soak: ## the rollouts under load, many times over
-	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 6h -run UnderLoad ./test/e2e
+	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 6h -run "UnderLoad|TestHooks_" ./test/e2e
 
 clean:
 	rm -rf bin .build examples/gesalp/bin

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,17 +67,29 @@ func migrating(t *testing.T, project string) *host {
 	}
 	h.write("docker-compose.prod.yml", fmt.Sprintf(hooksStack, project))
 	h.write("work/migrate.py", migration)
-	base := gunicornImage(t)
-	for n := 1; n <= 6; n++ {
-		image := fmt.Sprintf("%s:%d", project, n)
-		build := exec.Command("docker", "build", "-q", "-t", image, "-")
-		build.Stdin = strings.NewReader(fmt.Sprintf("FROM %s\nENV BAKED=%d\n", base, n))
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", image, err, out)
-		}
-		t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", image).Run() })
-	}
 	return h
+}
+
+// release makes an image that knows the release's number, and gives that.
+func (h *host) release(n int) int {
+	h.t.Helper()
+	image := fmt.Sprintf("%s:%d", h.project, n)
+	build := exec.Command("docker", "build", "-q", "-t", image, "-")
+	build.Stdin = strings.NewReader(fmt.Sprintf("FROM %s\nENV BAKED=%d\n", gunicornImage(h.t), n))
+	if out, err := build.CombinedOutput(); err != nil {
+		h.t.Fatalf("build %s: %v\n%s", image, err, out)
+	}
+	h.t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", image).Run() })
+	return n
+}
+
+// migrations is how many of them lose their daemon: one, or as many as the soak asks for.
+func migrations() int {
+	n, err := strconv.Atoi(os.Getenv("STEADY_E2E_ROLLOUTS"))
+	if err != nil {
+		return 1
+	}
+	return n
 }
 
 // noted gives what the hooks wrote since the last time.
@@ -116,7 +129,7 @@ func (h *host) stands(api, db int) {
 // of a migration, under load: it succeeds, fails, takes too long, loses its daemon.
 func TestHooks_MigrateOnceBeforeAnythingAndNothingIsLost(t *testing.T) {
 	h := migrating(t, "hhook-e2e")
-	first := h.deploy(1)
+	first := h.deploy(h.release(1))
 	h.hasNoted("before 1 image 1 to 1 db 200", "migrated 1", "after api 0 1", "project after deploy 1 secret=")
 	if !strings.Contains(first.err+first.out, "| adding a column") {
 		t.Errorf("the hook's output was not told:\n%s%s", first.out, first.err)
@@ -125,17 +138,22 @@ func TestHooks_MigrateOnceBeforeAnythingAndNothingIsLost(t *testing.T) {
 	succeeds(t, h)
 	fails(t, h)
 	hangs(t, h)
-	losesItsDaemon(t, h)
-	goesBack(t, h)
+	serving := 2
+	for i := range migrations() {
+		next := h.release(5 + i)
+		losesItsDaemon(t, h, serving, next)
+		serving = next
+	}
+	goesBack(t, h, serving)
 	r := l.Stop()
-	t.Logf("under five rollouts\n%s", r)
+	t.Logf("%d migrations lost their daemon\n%s", serving-4, r)
 	if !r.Clean() {
 		t.Errorf("lost %d, unsent %d", r.Lost(), r.Unsent())
 	}
 }
 
 func succeeds(t *testing.T, h *host) {
-	h.deploy(2)
+	h.deploy(h.release(2))
 	h.hasNoted("before 2 image 2 to 2 db 200", "migrated 2", "stop "+h.project+"-api-1-1 1", "after api 1 2", "project after deploy 2 secret=")
 	h.stands(2, 1)
 	if plan := h.with(map[string]string{"GESALP_RELEASE": "3"}, "plan"); !strings.Contains(plan.out, "before: python3, in a container of the new image") {
@@ -148,6 +166,7 @@ func succeeds(t *testing.T, h *host) {
 }
 
 func fails(t *testing.T, h *host) {
+	h.release(3)
 	r := h.with(map[string]string{"GESALP_RELEASE": "3", "DO": "fail"}, "deploy", "-y")
 	refused(t, r, 3, "hook before of "+h.project+"/api (python3) exited with code 9", "the column is there already", "release 2 is still serving")
 	h.hasNoted("before 3 image 3 to 3 db 200")
@@ -155,6 +174,7 @@ func fails(t *testing.T, h *host) {
 }
 
 func hangs(t *testing.T, h *host) {
+	h.release(4)
 	r := h.with(map[string]string{"GESALP_RELEASE": "4", "DO": "hang", "HOOK_TIMEOUT": "3s"}, "deploy", "-y")
 	refused(t, r, 3, "did not end within 3s and was stopped", "x-steady.hooks.before.timeout")
 	h.hasNoted("before 4 image 4 to 4 db 200", "told to end")
@@ -163,15 +183,16 @@ func hangs(t *testing.T, h *host) {
 
 // losesItsDaemon kills the daemon in the middle of the migration. It goes on, the
 // next daemon waits for it, and the rollout ends well.
-func losesItsDaemon(t *testing.T, h *host) {
-	d := h.with(map[string]string{"GESALP_RELEASE": "5", "DO": "wait"}, "deploy", "-y", "-d")
-	if d.code != 0 {
+func losesItsDaemon(t *testing.T, h *host, was, next int) {
+	h.env["GESALP_RELEASE"] = fmt.Sprint(next)
+	if d := h.with(map[string]string{"DO": "wait"}, "deploy", "-y", "-d"); d.code != 0 {
 		t.Fatalf("deploy: exit %d\n%s", d.code, d.err)
 	}
 	log := filepath.Join(h.dir, "work/log")
+	begun := fmt.Sprintf("before %[1]d image %[1]d to %[1]d db 200", next)
 	h.eventually("the migration has begun", func() bool {
 		b, _ := os.ReadFile(log)
-		return strings.Contains(string(b), "before 5")
+		return strings.Contains(string(b), begun)
 	})
 	_ = h.daemon.Process.Signal(syscall.SIGKILL)
 	<-h.exited
@@ -182,20 +203,26 @@ func losesItsDaemon(t *testing.T, h *host) {
 	if w.code != 0 {
 		t.Errorf("watch: exit %d\n%s%s", w.code, w.out, w.err)
 	}
-	h.hasNoted("before 5 image 5 to 5 db 200", "migrated 5", "stop "+h.project+"-api-2-1 2", "after api 2 5", "project after deploy 5 secret=")
-	h.stands(5, 1)
+	h.hasNoted(begun, fmt.Sprintf("migrated %d", next), fmt.Sprintf("stop %s-api-%d-1 %d", h.project, was, was),
+		fmt.Sprintf("after api %d %d", was, next), fmt.Sprintf("project after deploy %d secret=", next))
+	h.stands(next, 1)
+	if err := os.Remove(filepath.Join(h.dir, "work/go")); err != nil {
+		t.Fatal(err)
+	}
 }
 
-func goesBack(t *testing.T, h *host) {
-	if r := h.steady("rollback", "api"); r.code != 0 {
+// goesBack rolls back to release 2: no migration runs.
+func goesBack(t *testing.T, h *host, serving int) {
+	if r := h.steady("rollback", "--to", "2", "api"); r.code != 0 {
 		t.Fatalf("rollback: exit %d\n%s", r.code, r.err)
 	}
-	h.hasNoted("stop "+h.project+"-api-5-1 5", "after api 5 2", "project after rollback 2 secret=")
+	h.hasNoted(fmt.Sprintf("stop %s-api-%d-1 %d", h.project, serving, serving), fmt.Sprintf("after api %d 2", serving), "project after rollback 2 secret=")
 	h.stands(2, 1)
 }
 
 func TestHooks_AFirstDeployWhoseMigrationFailsLeavesNothing(t *testing.T) {
 	h := migrating(t, "hhook-first")
+	h.release(1)
 	r := h.with(map[string]string{"DO": "fail"}, "deploy", "-y")
 	refused(t, r, 3, "exited with code 9", "the column is there already")
 	h.hasNoted("before 1 image 1 to 1 db 200")
