@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +89,12 @@ func (p *place) command(ctx context.Context, argv, env []string, say func(string
 		return 0, err
 	}
 	word := argv[len(argv)-1]
+	if word == "chatter" {
+		for i := range 3000 {
+			say(strings.Repeat("x", 5000) + strconv.Itoa(i))
+		}
+		return 3, nil
+	}
 	if word == "serve" {
 		<-ctx.Done()
 	}
@@ -194,6 +201,16 @@ func TestHooks_AFailureBeforeChangesNothing(t *testing.T) {
 	}
 	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
 		t.Errorf("containers %v", got)
+	}
+}
+
+func TestHooks_WhatTheySayIsBounded(t *testing.T) {
+	p := newPlace()
+	d := bootHost(t, p)
+	r := d.deploy(t, p, request(spec("api", "v1", with(steady.Hooks{Before: hookOf(steady.HookHost, "chatter")}))))
+	lines := p.lines(r.ID, "api/hook/before")
+	if len(lines) != 2001 || lines[2000] != "(it says more, which is not kept)" || len(lines[10]) != 4096 || len(r.Error.Tail) != 20 {
+		t.Errorf("%d lines kept, the last %.40q, the eleventh of %d bytes, %d in the error", len(lines), lines[len(lines)-1], len(lines[10]), len(r.Error.Tail))
 	}
 }
 
