@@ -103,6 +103,11 @@ func (h *hook) container(ctx context.Context) (int, error) {
 	} else {
 		h.tell(ctx, "(it went on while no daemon was there; all it has said)")
 	}
+	if c.Running() { // its time began then
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, c.Started.Add(h.Timeout), errHookLate)
+		defer cancel()
+	}
 	if err == nil {
 		err = rt.Follow(ctx, name, func(l string) { h.tell(ctx, l) })
 	}

@@ -325,6 +325,22 @@ func TestHooks_AContainerThatADaemonLeftIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+func TestHooks_TheTimeOfOneThatIsTakenUpAgainBeganWithIt(t *testing.T) {
+	const hook = "shop-api-hook-before-2"
+	p := newPlace()
+	p.blocked[hook] = make(chan struct{})
+	interrupt(t, p, hookOf(steady.HookContainer, "migrate"))
+	p.mu.Lock()
+	_ = p.set(hook, func(c *steady.Replica) { c.Started = c.Started.Add(-2 * time.Minute) })
+	p.mu.Unlock()
+	if r := bootHost(t, p).await(t, p, 2); r.State != steady.RolloutFailed || !strings.Contains(r.Error.Text, "did not end within 1m0s and was stopped") {
+		t.Errorf("%s, %v", r.State, r.Error)
+	}
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
+		t.Errorf("containers %v", got)
+	}
+}
+
 // A daemon that is stopped while it undoes leaves nothing of the hook behind either.
 // The undo may be faster than the stop, so it is tried until it is not.
 func TestHooks_AnUndoThatIsBrokenOffLeavesNothing(t *testing.T) {
