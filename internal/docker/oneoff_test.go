@@ -69,3 +69,20 @@ func TestOneoff_ALineSetsTheEntrypointAside(t *testing.T) {
 		t.Errorf("entrypoint %q, command %q", c.Entrypoint, c.Cmd)
 	}
 }
+
+func TestOneoff_DockerComposeLeavesItOut(t *testing.T) {
+	b := newBench(t)
+	rel := b.release(t, "api", 1)
+	c := b.started(t, rel)
+	o := steady.Oneoff{Name: steady.HookName(b.project, "api", steady.HookBefore, 7), Command: []string{"serve"}, Rollout: 7}
+	if _, err := b.Oneoff(t.Context(), rel, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Start(t.Context(), o.Name); err != nil {
+		t.Fatal(err)
+	}
+	out, err := b.plugin(t, "ps")
+	if err != nil || !strings.Contains(out, c.Name) || strings.Contains(out, o.Name) {
+		t.Errorf("docker compose ps says %v: %s", err, out)
+	}
+}
