@@ -12,7 +12,7 @@ import (
 // Input is all that a plan follows from.
 type Input struct {
 	Project  string
-	Kind     string // of the rollout; empty: KindDeploy
+	Kind     string // of the rollout; empty: a deploy
 	Targets  []Target
 	Observed steady.Observed
 	Serving  map[string]steady.Release // by service
