@@ -205,7 +205,7 @@ func guarded(t *rapid.T, p steady.Plan, behind map[string]map[string]bool, hook 
 		created := s.Kind == steady.StepCreate
 		m, _ := p.Of(s.Service)
 		touches := s.Kind == steady.StepStop || s.Kind == steady.StepDrain || s.Kind == steady.StepShift && strings.HasSuffix(s.ID, "withdraw") || s.ID == "shift"
-		awaited := m.Strategy == steady.StrategyStart && slices.ContainsFunc(p.Steps, func(d steady.Step) bool {
+		awaited := (m.Strategy == steady.StrategyStart || m.Strategy == steady.StrategyJob) && slices.ContainsFunc(p.Steps, func(d steady.Step) bool {
 			return d.Kind == steady.StepHook && behind[d.ID][s.ID]
 		})
 		if (touches || created && !awaited) && !behind[s.ID][hook] {
