@@ -47,14 +47,13 @@ const migration = `import os, signal, sys, time, urllib.request
 def note(*words):
     with open("/work/log", "a") as f: f.write(" ".join(words) + "\n")
 e = os.environ
+if e["DO"] == "hang": signal.signal(signal.SIGTERM, lambda *a: (note("told to end"), sys.exit(0)))
 note("before", e["RELEASE"], "image", e["BAKED"], "to", e["STEADY_RELEASE"], "db", str(urllib.request.urlopen("http://db:8000/health", timeout=10).status))
 print("adding a column", flush=True)
 if e["DO"] == "fail":
     print("the column is there already", file=sys.stderr, flush=True)
     sys.exit(9)
-if e["DO"] == "hang":
-    signal.signal(signal.SIGTERM, lambda *a: (note("told to end"), sys.exit(0)))
-    time.sleep(600)
+if e["DO"] == "hang": time.sleep(600)
 while e["DO"] == "wait" and not os.path.exists("/work/go"): time.sleep(0.05)
 note("migrated", e["RELEASE"])
 `
@@ -138,15 +137,16 @@ func TestHooks_MigrateOnceBeforeAnythingAndNothingIsLost(t *testing.T) {
 	succeeds(t, h)
 	fails(t, h)
 	hangs(t, h)
+	isAborted(t, h)
 	serving := 2
 	for i := range migrations() {
-		next := h.release(5 + i)
+		next := h.release(6 + i)
 		losesItsDaemon(t, h, serving, next)
 		serving = next
 	}
 	goesBack(t, h, serving)
 	r := l.Stop()
-	t.Logf("%d migrations lost their daemon\n%s", serving-4, r)
+	t.Logf("%d migrations lost their daemon\n%s", serving-5, r)
 	if !r.Clean() {
 		t.Errorf("lost %d, unsent %d", r.Lost(), r.Unsent())
 	}
@@ -156,6 +156,10 @@ func succeeds(t *testing.T, h *host) {
 	h.deploy(h.release(2))
 	h.hasNoted("before 2 image 2 to 2 db 200", "migrated 2", "stop "+h.project+"-api-1-1 1", "after api 1 2", "project after deploy 2 secret=")
 	h.stands(2, 1)
+	events := h.steady("--json", "watch", "2").out
+	if hook, created := strings.LastIndex(events, `"step_id":"api/hook/before"`), strings.Index(events, `"step":"create"`); hook < 0 || created < hook {
+		t.Errorf("a replica was created before the migration was over:\n%s", events)
+	}
 	if plan := h.with(map[string]string{"GESALP_RELEASE": "3"}, "plan"); !strings.Contains(plan.out, "before: python3, in a container of the new image") {
 		t.Errorf("plan:\n%s%s", plan.out, plan.err)
 	}
@@ -178,6 +182,22 @@ func hangs(t *testing.T, h *host) {
 	r := h.with(map[string]string{"GESALP_RELEASE": "4", "DO": "hang", "HOOK_TIMEOUT": "3s"}, "deploy", "-y")
 	refused(t, r, 3, "did not end within 3s and was stopped", "x-steady.hooks.before.timeout")
 	h.hasNoted("before 4 image 4 to 4 db 200", "told to end")
+	h.stands(2, 1)
+}
+
+// isAborted aborts the rollout in the middle of the migration, which hears of it.
+func isAborted(t *testing.T, h *host) {
+	if d := h.with(map[string]string{"GESALP_RELEASE": "4", "DO": "hang"}, "deploy", "-y", "-d"); d.code != 0 {
+		t.Fatalf("deploy: exit %d\n%s", d.code, d.err)
+	}
+	h.eventually("the migration has begun", func() bool {
+		b, _ := os.ReadFile(filepath.Join(h.dir, "work/log"))
+		return strings.Contains(string(b), "before 4")
+	})
+	if r := h.steady("abort"); r.code != 0 {
+		t.Errorf("abort: exit %d\n%s", r.code, r.err)
+	}
+	h.hasNoted("before 4 image 4 to 5 db 200", "told to end")
 	h.stands(2, 1)
 }
 
