@@ -45,6 +45,7 @@ var (
 	ErrPortTaken   = &Error{Code: "port-taken", Text: "port is taken"}
 	ErrRouteTaken  = &Error{Code: "route-taken", Text: "a host and path is claimed twice"}
 	ErrCertificate = &Error{Code: "certificate", Text: "a certificate cannot be used"}
+	ErrHook        = &Error{Code: "hook", Text: "a hook failed"}
 	ErrBusy        = &Error{Code: "busy", Text: "another rollout runs"}
 	ErrAborted     = &Error{Code: "aborted", Text: "rollout was aborted"}
 	ErrNoEngine    = &Error{Code: "no-engine", Text: "no Docker Engine answers"}

@@ -33,7 +33,9 @@ var mayImport = map[string][]string{
 	"internal/nginx":              {"."},
 	"internal/metrics":            {"."},
 	"internal/drill":              {}, // the load that a drill fires, and test/load's too
+	"internal/notify":             {"."},
 	"internal/listen":             {},
+	"internal/command":            {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
 	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/drill"},

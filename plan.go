@@ -110,9 +110,11 @@ type Step struct {
 	Direct  bool          `json:"direct,omitempty"`  // StepDrain: others reach the replica not through the proxy
 	Brief   bool          `json:"brief,omitempty"`   // StepDrain: streams are ended at once, as somebody waits for the end
 	Volumes bool          `json:"volumes,omitempty"` // StepClean: volumes too
-	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay, StepWarm
+	For     time.Duration `json:"for,omitempty"`     // StepWatch, StepDelay, StepWarm; StepHook: how long it may take
 	Watch   *Watch        `json:"watch,omitempty"`   // StepWatch: what is asked of the new release
 	Stage   *Stage        `json:"stage,omitempty"`   // StepShift, StepWatch: of a canary
+	Hook    string        `json:"hook,omitempty"`    // StepHook: HookBefore, HookStop or HookAfter
+	Whole   bool          `json:"whole,omitempty"`   // StepHook: the project's, of which Service only has the file
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
 }

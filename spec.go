@@ -53,12 +53,18 @@ type Spec struct {
 	Rollback *Update       `json:"rollback,omitempty"` // deploy.rollback_config: for a rollback, in place of Update; nil: as a deploy
 	Warm     time.Duration `json:"warm,omitempty"`     // how long the replicas of the release before are kept running, un-routed; 0: not at all
 	Canary   *Canary       `json:"canary,omitempty"`   // nil: a new release gets all at once
+	Hooks    *Hooks        `json:"hooks,omitempty"`    // the service's own
+
+	// ProjectHooks and Notify stand at the top of the files, the same in all specs of a
+	// deploy. No container depends on them: they are not part of the digest.
+	ProjectHooks *Hooks     `json:"project_hooks,omitempty"`
+	Notify       []Receiver `json:"notify,omitempty"`
 }
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
 // with the same digest would make the same containers; Replicas does not count.
 func (s Spec) Digest() string {
-	s.Replicas = 0
+	s.Replicas, s.ProjectHooks, s.Notify = 0, nil, nil
 	b, err := json.Marshal(s)
 	if err != nil { // only a malformed Container can do that
 		b = append([]byte(err.Error()), s.Container...)

@@ -40,6 +40,7 @@ type Backend interface {
 	// Deeds reads the audit log, newest first.
 	Deeds(ctx context.Context, q steady.AuditQuery) ([]steady.Deed, error)
 	Canaries
+	Notices
 }
 
 // Version is what the daemon says of itself.

@@ -48,6 +48,9 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 
 		"PUT /v1/projects/{project}/maintenance": h.maintain,
 		"GET /v1/projects/{project}/maintenance": h.maintenance,
+
+		"GET /v1/projects/{project}/notifications":  h.notifications,
+		"POST /v1/projects/{project}/notifications": h.testNotify,
 	} {
 		mux.Handle(pattern, h.answer(ask))
 	}

@@ -32,13 +32,15 @@ type releasesAnswer struct {
 	Serving  map[string]int   `json:"serving"`
 }
 
-// withoutSecrets drops what may hold environment values or build arguments:
+// withoutSecrets drops what may hold environment values, build arguments, commands or
+// addresses:
 // nobody who lists releases needs them.
 func withoutSecrets(in []steady.Release) []steady.Release {
 	out := make([]steady.Release, len(in))
 	for i, r := range in {
 		r.Spec.Container = nil
 		r.Spec.Build = nil
+		r.Spec.Hooks, r.Spec.ProjectHooks, r.Spec.Notify = nil, nil, nil
 		out[i] = r
 	}
 	return out

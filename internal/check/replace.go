@@ -78,7 +78,7 @@ func besideRules() []Rule {
 			ID: "migration-inside", Severity: steady.Warning,
 			Title: "a migration in the command of a service that serves",
 			Why:   "The new one changes the database while the old one still serves from it, every replica does it at once, and each restart does it again.",
-			Mend:  "make it a service of its own that runs once, and depend on it with condition: service_completed_successfully; change the schema so that the old release still works",
+			Mend:  "let x-steady.hooks.before run it once, before any new replica is there, or make it a service of its own that others wait for (service_completed_successfully); change the schema so that the old release still works",
 			each: func(_ Input, d steady.Declared) []hit {
 				r := runs(d)
 				w := migration.FindString(r.words())

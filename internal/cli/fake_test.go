@@ -36,6 +36,7 @@ type scenario struct {
 	Leases     steady.Leases
 	Deeds      []steady.Deed
 	Stage      steady.Stage
+	Told       []steady.Delivery
 }
 
 // fakeDaemon is a Backend that plays a scenario and notes what it is asked.

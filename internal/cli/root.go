@@ -39,7 +39,7 @@ have, without losing a request, and proves it.`,
 	s.add(c, "do", s.promoteCommand(), s.pauseCommand(), s.resumeCommand())
 	s.add(c, "see", s.statusCommand(), s.statsCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand(), s.certificatesCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
-	s.add(c, "see", s.checkCommand(), s.doctorCommand(), s.auditCommand())
+	s.add(c, "see", s.checkCommand(), s.doctorCommand(), s.auditCommand(), s.notifyCommand())
 	c.InitDefaultHelpCmd()
 	strictHelp(c)
 	c.InitDefaultCompletionCmd("completion")

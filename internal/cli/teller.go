@@ -163,7 +163,8 @@ func (t *teller) several(service string) bool {
 }
 
 func (t *teller) tellProgress(e steady.Event) []string {
-	if !t.verbose || e.Step == steady.StepPull || t.answers[e.StepID] == e.Text {
+	hook := e.Step == steady.StepHook // what the user's own commands say is always told
+	if !hook && (!t.verbose || e.Step == steady.StepPull || t.answers[e.StepID] == e.Text) {
 		return nil
 	}
 	t.answers[e.StepID] = e.Text

@@ -89,6 +89,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Warm:          warmOf(own),
 		Canary:        canaryOf(own),
 		Assets:        setting[[]string](own, "assets", nil),
+		Hooks:         own.hooks, ProjectHooks: own.projectHooks, Notify: own.receivers,
 	}, nil
 }
 

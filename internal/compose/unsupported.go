@@ -44,7 +44,7 @@ func supportedService(files []string, name string, s types.ServiceConfig) error 
 	case len(s.PostStart) > 0:
 		return refuse("post_start", "do it in the image's entrypoint")
 	case len(s.PreStop) > 0:
-		return refuse("pre_stop", "do it when the process gets SIGTERM; stop_grace_period says how long it may take")
+		return refuse("pre_stop", "x-steady.hooks.stop runs a command before the old one is stopped; or do it when the process gets SIGTERM")
 	case s.UseAPISocket:
 		return refuse("use_api_socket", "mount /var/run/docker.sock under volumes")
 	case len(s.Models) > 0:

@@ -75,7 +75,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
-	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys())
+	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys(), hookKeys(), notifyKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.
@@ -83,6 +83,10 @@ type settings struct {
 	service map[string]any
 	project map[string]any
 	targets []string // container ports named under ports
+
+	hooks        *steady.Hooks
+	projectHooks *steady.Hooks
+	receivers    []steady.Receiver
 }
 
 // setting is the service's value, else the project's, else the fallback.
@@ -109,6 +113,18 @@ func settingsOf(model *types.Project, s types.ServiceConfig) (settings, error) {
 		return settings{}, err
 	}
 	out := settings{service: service, project: project}
+	if out.hooks, err = within.hooks(service); err != nil {
+		return settings{}, err
+	}
+	if out.projectHooks, err = top.hooks(project); err != nil {
+		return settings{}, err
+	}
+	if _, err = within.receivers(service, ""); err != nil {
+		return settings{}, err
+	}
+	if out.receivers, err = top.receivers(project, model.WorkingDir); err != nil {
+		return settings{}, err
+	}
 	for _, key := range sortedKeys(service) {
 		if target, ok := strings.CutPrefix(key, "ports."); ok {
 			out.targets = append(out.targets, before(target, "."))

@@ -8,6 +8,7 @@ import (
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/api"
 	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/notify"
 	"gesalpai.ch/steady/internal/rollout"
 	"gesalpai.ch/steady/internal/store"
 )
@@ -20,6 +21,7 @@ type backend struct {
 	rollouts *rollout.Engine
 	proxy    *proxies
 	meter    *docker.Meter
+	notifier *notify.Notifier
 	version  string
 	sites
 }
@@ -30,6 +32,9 @@ func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Opti
 		return steady.Rollout{}, err
 	}
 	if err := b.fits(ctx, asked(specs, o)); err != nil {
+		return steady.Rollout{}, err
+	}
+	if err := b.learn(ctx, specs); err != nil {
 		return steady.Rollout{}, err
 	}
 	return b.rollouts.Accept(ctx, q)

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"gesalpai.ch/steady/internal/api"
+	"gesalpai.ch/steady/internal/command"
 	"gesalpai.ch/steady/internal/docker"
 	"gesalpai.ch/steady/internal/metrics"
+	"gesalpai.ch/steady/internal/notify"
 	"gesalpai.ch/steady/internal/probe"
 	"gesalpai.ch/steady/internal/proxy"
 	"gesalpai.ch/steady/internal/rollout"
@@ -107,13 +109,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	numbers := metrics.New(o.Version, b.snapshot, o.Log)
 	rt := newRouter(st, eng, keep, o.Log)
 	pr := probe.New(eng, nil)
-	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
-	ro.Crash, ro.Leases = crashAt(o.CrashAt), st
+	b.notifier = notify.New(st, command.Host{}, numbers.Notification, o.Log)
+	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout, b.tell}, o.Log)
+	ro.Crash, ro.Leases, ro.Host = crashAt(o.CrashAt), st, command.Host{}
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
 	front.given = rec.refresh
 
 	stops.start("reconciler", rec.Run)
 	stops.start("proxy watch", front.Run)
+	stops.start("notifications", b.notifier.Run)
 	stops.start("rollouts", ro.Run)
 	stops.start("gates", (&gatekeeper{store: st, rollouts: ro, proxy: keep.proxy, log: o.Log}).Run)
 	stops.start("meter", b.meter.Run)
@@ -166,3 +170,4 @@ func crashAt(at string) func(step, when string) {
 
 var _ api.Backend = (*backend)(nil)
 var _ rollout.Router = (*router)(nil)
+var _ rollout.Host = command.Host{}

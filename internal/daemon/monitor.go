@@ -21,10 +21,20 @@ import (
 // and to take the answer.
 const monitorTimeout = 30 * time.Second
 
-// journal is the store, and tells of each rollout that ends.
+// journal is the store, and tells of each rollout that ends, and of each event.
 type journal struct {
 	*store.Store
 	ended func(steady.Rollout)
+	told  func(context.Context, steady.Event)
+}
+
+// Event implements rollout.Journal.
+func (j journal) Event(ctx context.Context, e *steady.Event) error {
+	err := j.Store.Event(ctx, e)
+	if err == nil {
+		j.told(ctx, *e)
+	}
+	return err
 }
 
 // Update implements rollout.Journal.

@@ -108,7 +108,7 @@ func TestFigures_FillAServiceAndItsReplicas(t *testing.T) {
 func TestJournal_TellsOfARolloutThatEndsAndOfNoOther(t *testing.T) {
 	p := newPlane(t)
 	var ended []string
-	j := journal{p.store, func(r steady.Rollout) { ended = append(ended, r.State) }}
+	j := journal{p.store, func(r steady.Rollout) { ended = append(ended, r.State) }, func(context.Context, steady.Event) {}}
 	r := steady.Rollout{Project: "shop", Kind: steady.KindDeploy, State: steady.RolloutRunning}
 	if err := j.Accept(t.Context(), &r, nil); err != nil {
 		t.Fatal(err)

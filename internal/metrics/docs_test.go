@@ -17,6 +17,7 @@ func told(t *testing.T) map[string][]string {
 	t.Helper()
 	m := of(full)
 	m.Rollout(steady.Rollout{Project: "shop", Kind: steady.KindDeploy, State: steady.RolloutDone})
+	m.Notification("delivered")
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

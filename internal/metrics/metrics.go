@@ -23,6 +23,7 @@ type Metrics struct {
 	rollouts *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 	lost     *prometheus.CounterVec
+	notified *prometheus.CounterVec
 	log      *slog.Logger
 }
 
@@ -38,10 +39,12 @@ func New(version string, snapshot func(context.Context) Snapshot, log *slog.Logg
 			Help: "How long rollouts took.", Buckets: []float64{0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800}}, []string{"project", "kind"}),
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "steady_rollout_requests_lost_total",
 			Help: "Requests lost during rollouts that have ended since the daemon began, by their receipts."}, []string{"project"}),
+		notified: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "steady_notifications_total",
+			Help: "Tries to tell a receiver of a rollout since the daemon began, by what came of it: delivered, failed (it is tried again) or given-up."}, []string{"outcome"}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "steady_build_info", Help: "Always 1; the labels tell the daemon's version."}, []string{"version", "go"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.rollouts, m.took, m.lost, build, &collector{describeAll(), snapshot},
+	m.registry.MustRegister(m.rollouts, m.took, m.lost, m.notified, build, &collector{describeAll(), snapshot},
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
@@ -56,6 +59,9 @@ func (m *Metrics) Rollout(r steady.Rollout) {
 	}
 	m.lost.WithLabelValues(r.Project).Add(float64(lost))
 }
+
+// Notification counts a try to tell a receiver.
+func (m *Metrics) Notification(outcome string) { m.notified.WithLabelValues(outcome).Inc() }
 
 // Handler serves /metrics, /healthz and /readyz.
 func (m *Metrics) Handler(checks ...Check) http.Handler {

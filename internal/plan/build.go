@@ -28,7 +28,7 @@ type Input struct {
 func Build(in Input) (steady.Plan, error) {
 	in.Targets = ordered(in.Targets)
 	p := steady.Plan{Project: in.Project, Before: in.Routes}
-	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in)}
+	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}}
 	for _, t := range in.Targets {
 		m, err := b.decide(t)
 		if err != nil {
@@ -115,6 +115,8 @@ type builder struct {
 	moves []*move
 	ready map[string][]string // service → the steps after which others may call it
 	last  []string            // shifts and watches of the stage before
+	hooks []string            // the last hook before anything new is created
+	laid  map[string]bool     // service → its part that no visitor can see is laid out
 	built map[string]string   // image reference → service whose build makes it
 }
 
@@ -132,7 +134,8 @@ func (b *builder) route(service string) (steady.Route, bool) {
 	return b.in.Routes[i], true
 }
 
-// steps lays the moves out. Jobs and what stands beside the old come first; then
+// steps lays the moves out. Hooks that must run before anything new come first, with
+// what they wait for. Jobs and what stands beside the old come first; then
 // what needs a gap, so that the gap begins when all else is ready; then the one
 // shift; then, batch by batch, the rest; and removing comes last of all, so that
 // everything before it can be undone.
@@ -140,12 +143,9 @@ func (b *builder) steps() {
 	for _, m := range b.moves {
 		b.image(m)
 	}
+	b.before()
 	for _, m := range b.moves {
-		if m.Strategy == steady.StrategyJob {
-			b.job(m)
-			continue
-		}
-		b.prepare(m)
+		b.lay(m)
 	}
 	barrier := b.barrier()
 	for _, m := range b.moves {
@@ -155,6 +155,7 @@ func (b *builder) steps() {
 	}
 	b.shifts()
 	b.removes()
+	b.afters()
 }
 
 func (b *builder) image(m *move) {

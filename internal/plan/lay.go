@@ -14,9 +14,9 @@ func (b *builder) prepare(m *move) {
 		b.rouse(m)
 		return
 	}
-	id := b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	id := b.networks(m)
 	if m.held() && !b.enters(m) {
-		b.holder(m, []string{id})
+		b.holder(m, append([]string{id}, b.hooks...))
 	}
 	if away(m.Strategy) {
 		for i, name := range m.fresh {
@@ -73,18 +73,18 @@ func (b *builder) alive(m *move, name string) bool {
 	return ok && c.Running() && slices.Contains(r.Replicas, name)
 }
 
-// prepared is the step after which replicas may be created: its holder has the
-// service's address and names by then.
-func (b *builder) prepared(m *move) string {
+// prepared are the steps after which replicas may be created: its holder has the
+// service's address and names by then, and hooks have run.
+func (b *builder) prepared(m *move) []string {
 	if m.held() && !b.enters(m) && m.Strategy != steady.StrategyJob {
-		return m.Service + "/holder"
+		return []string{m.Service + "/holder"}
 	}
-	return m.Service + "/prepare"
+	return append([]string{m.Service + "/prepare"}, b.hooks...)
 }
 
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Needs: append(needs, b.prepared(m))})
+		Number: n, Replica: name, Needs: slices.Concat(needs, b.prepared(m))})
 }
 
 // start starts a created replica once its dependencies are there, and waits
@@ -111,7 +111,7 @@ func (b *builder) dependencies(m *move) []string {
 
 // job lays out a service that runs once and must exit 0.
 func (b *builder) job(m *move) {
-	b.add(steady.Step{ID: m.Service + "/prepare", Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m)})
+	b.networks(m)
 	for i, name := range m.fresh {
 		id := b.create(m, name, i+1)
 		id = b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
@@ -128,7 +128,7 @@ func (b *builder) barrier() []string {
 	var ids []string
 	for _, s := range b.plan.Steps {
 		switch s.Kind {
-		case steady.StepPrepare, steady.StepHolder, steady.StepCreate, steady.StepProbe, steady.StepAlias, steady.StepWait:
+		case steady.StepPrepare, steady.StepHolder, steady.StepCreate, steady.StepProbe, steady.StepAlias, steady.StepWait, steady.StepHook:
 			ids = append(ids, s.ID)
 		}
 	}
@@ -207,6 +207,7 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
 				Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside(), Needs: needs})}
 		}
+		after = b.farewell(m, r, after)
 		stops = append(stops, b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
 			Release: r.Release, Replica: r.Name, Needs: after}))
 	}

@@ -130,7 +130,7 @@ func (r *run) one(ctx context.Context, s steady.Step) error {
 	took := time.Since(began)
 	if err != nil && r.tolerable(ctx, s) {
 		r.engine.Log.Warn("step left undone", "rollout", r.ID, "step", s.ID, "err", err)
-		said, err = said.text("left as it is: "+err.Error()), nil
+		said, err = said.text(leaving(s)+err.Error()), nil
 	}
 	r.crash(s.Kind, "after")
 	if err != nil {
@@ -140,9 +140,18 @@ func (r *run) one(ctx context.Context, s steady.Step) error {
 	if err = errors.Join(err, r.bearable(s, jerr)); err != nil {
 		return err
 	}
+	r.sweepHook(ctx, s)
 	ev := r.about(s, steady.EventStep)
 	ev.Text, ev.Drained, ev.Took = said.what, said.drained, took
 	return r.bearable(s, r.emit(ctx, ev))
+}
+
+// leaving says what a failure that ends nothing means.
+func leaving(s steady.Step) string {
+	if last(s) {
+		return "failed, which changes nothing: "
+	}
+	return "left as it is: "
 }
 
 func (r *run) begin(ctx context.Context, s steady.Step) error {
@@ -152,7 +161,7 @@ func (r *run) begin(ctx context.Context, s steady.Step) error {
 	}
 	r.seen[s.ID] = true
 	r.mu.Unlock()
-	if (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && r.State == steady.RolloutRunning && !r.passes(ctx) {
+	if ends(s) && r.State == steady.RolloutRunning && !r.passes(ctx) {
 		return context.Cause(ctx)
 	}
 	if err := r.engine.Journal.Begin(ctx, r.ID, s.ID); err != nil {
@@ -173,14 +182,14 @@ func (r *run) bearable(s steady.Step, err error) error {
 }
 
 // tolerable says whether a failure of the step must not end the rollout: what
-// tidies up after all is shifted and watched, and in an undo the probe of an old
+// tidies up after all is shifted and watched, the hook after, and in an undo the probe of an old
 // replica, as one that is slow to come back is better than none.
 func (r *run) tolerable(ctx context.Context, s steady.Step) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	undone := r.State == steady.RolloutUndoing
-	return (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && !undone || s.Kind == steady.StepClean || s.Kind == steady.StepProbe && undone
+	return ends(s) && !undone || s.Kind == steady.StepClean || s.Kind == steady.StepProbe && undone
 }
 
 // blame names the step's service in the error, so that a person knows whose

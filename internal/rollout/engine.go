@@ -19,6 +19,7 @@ type Engine struct {
 	Router  Router
 	Prober  Prober
 	Journal Journal
+	Host    Host // runs hooks on this machine; nil: none can
 	Log     *slog.Logger
 	// Leases keeps leases beyond the daemon's life; nil: nobody does.
 	Leases LeaseBook

@@ -33,6 +33,7 @@ type place struct {
 	kept     map[string]steady.Warm                   // by service
 	callers  []steady.Caller                          // who has streams open
 
+	aside    map[string]bool          // one-off containers, which are no replicas
 	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
 	routes   map[string]steady.Route
@@ -50,7 +51,7 @@ func newPlace() *place {
 		kept:     map[string]steady.Warm{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
-		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, rollouts: map[int64]steady.Rollout{},
+		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{},
 	}
 }

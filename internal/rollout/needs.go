@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"io"
 
 	"gesalpai.ch/steady"
 )
@@ -54,6 +55,23 @@ type Runtime interface {
 	// Clean removes the project's holders and networks, and its volumes when asked. What is
 	// external or in use by others stays.
 	Clean(ctx context.Context, project string, volumes bool) error
+	// Oneoff creates a container of the release that runs one command, is no replica
+	// and takes no traffic; Start starts it. One of that name and rollout is adopted,
+	// whatever its state.
+	Oneoff(ctx context.Context, r steady.Release, o steady.Oneoff) (steady.Replica, error)
+	// Follow says the container's log lines, from its first, until it has stopped.
+	Follow(ctx context.Context, name string, say func(string)) error
+	// RunIn runs a command in a running container, with env besides the container's
+	// own, says its lines and gives its exit code. When ctx ends, it ends the command.
+	RunIn(ctx context.Context, name string, argv, env []string, say func(string)) (int, error)
+}
+
+// Host runs commands of the user's on this machine.
+type Host interface {
+	// Run runs argv in dir, with env and little else, and stdin as its input, says
+	// the lines of its output and gives its exit code. When ctx ends, it ends the
+	// command with all it has started and returns ctx's cause.
+	Run(ctx context.Context, dir string, argv, env []string, stdin io.Reader, say func(string)) (int, error)
 }
 
 // Router is what a rollout needs of the data plane.

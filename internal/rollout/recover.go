@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ func (e *Engine) recover(ctx context.Context) error {
 
 // takeUp goes on with a rollout whose daemon died.
 func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
-	r.plan, r.seen = p, begun
+	r.plan, r.seen, r.former = p, begun, maps.Clone(begun)
 	r.start = r.traffic(ctx)
 	r.engine.mu.Lock()
 	r.past = removing(p, begun)
@@ -59,7 +60,7 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 			p = plan.Undo(p, begun)
 		}
 		r.takeBack(context.WithoutCancel(ctx), p, done, cause)
-	case r.Kind == steady.KindDown && len(p.Steps) > 0, shifted(p, begun):
+	case r.Kind == steady.KindDown && len(p.Steps) > 0, shifted(p, begun), migrating(p, begun):
 		r.finish(ctx, r.carry(ctx, p, done))
 	default:
 		r.finish(ctx, cause)
@@ -68,9 +69,7 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 
 // removing says whether old replicas were being removed.
 func removing(p steady.Plan, begun map[string]bool) bool {
-	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool {
-		return (s.Kind == steady.StepRemove || s.Kind == steady.StepWarm) && begun[s.ID]
-	})
+	return !undoing(p) && slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return ends(s) && begun[s.ID] })
 }
 
 func undoing(p steady.Plan) bool {

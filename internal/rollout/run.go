@@ -37,6 +37,7 @@ type run struct {
 	flows   map[string]flowsAt // by watch, right before its shift
 	seen    map[string]bool    // steps begun
 	astray  []string           // services that an undo's common shift could not take back
+	former  map[string]bool    // steps that a daemon had begun which died; nil where none did
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -199,6 +200,7 @@ func (r *run) done() string {
 
 // end stores the final state, then says it.
 func (r *run) end(ctx context.Context, state string, cause error) {
+	r.sweepHooks(ctx)
 	receipt := r.receipt(ctx)
 	r.engine.mu.Lock()
 	r.State, r.Ended, r.Error = state, time.Now().UTC(), seenBy(r.explain(cause), state, receipt)

@@ -48,7 +48,7 @@ func (p *place) Observe(ctx context.Context, project string, refs []string) (ste
 	defer p.mu.Unlock()
 	o := steady.Observed{Project: project, Images: map[string]steady.Image{}}
 	for _, n := range slices.Sorted(maps.Keys(p.replicas)) {
-		if p.projects[n] == project {
+		if p.projects[n] == project && !p.aside[n] {
 			o.Replicas = append(o.Replicas, p.replicas[n])
 		}
 	}

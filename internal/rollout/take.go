@@ -66,6 +66,8 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		return said{what: how}, err
 	case steady.StepAlias:
 		return said{what: s.Replica}, rt.Name(ctx, release, s.Replica)
+	case steady.StepHook:
+		return r.runHook(ctx, s, release)
 	}
 	return said{}, fmt.Errorf("step %s: unknown kind %q", s.ID, s.Kind)
 }

@@ -35,6 +35,7 @@ func (r *run) undo(ctx context.Context, cause error) {
 	if err != nil { // the store is full, say: containers must be put right all the same
 		r.engine.Log.Error("journal the undo", "rollout", r.ID, "err", err)
 	}
+	r.sweepHooks(ctx) // the plan that follows knows nothing of them
 	back := plan.Undo(r.plan, begun)
 	if err := r.engine.Journal.Planned(ctx, r.ID, back); err != nil {
 		r.engine.Log.Error("journal the way back", "rollout", r.ID, "err", err)

@@ -114,6 +114,29 @@ CREATE TABLE stages (
 	stage   TEXT NOT NULL
 ) STRICT;
 `,
+	`
+CREATE TABLE receivers (
+	project   TEXT PRIMARY KEY,
+	receivers TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	project  TEXT    NOT NULL,
+	rollout  INTEGER NOT NULL,
+	notice   TEXT    NOT NULL,
+	receiver TEXT    NOT NULL,
+	name     TEXT    NOT NULL,
+	body     TEXT    NOT NULL,
+	made     INTEGER NOT NULL,
+	due      INTEGER NOT NULL,
+	tries    INTEGER NOT NULL,
+	ended    INTEGER NOT NULL,
+	error    TEXT    NOT NULL
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (id) WHERE ended = 0;
+CREATE INDEX outbox_project ON outbox (project, id);
+`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

@@ -28,6 +28,9 @@ type Runtime interface {
 	Wait(ctx context.Context, name string) (int, error)
 	Tail(ctx context.Context, name string, n int) ([]string, error)
 	Clean(ctx context.Context, project string, volumes bool) error
+	Oneoff(ctx context.Context, r steady.Release, o steady.Oneoff) (steady.Replica, error)
+	Follow(ctx context.Context, name string, say func(string)) error
+	RunIn(ctx context.Context, name string, argv, env []string, say func(string)) (int, error)
 }
 
 // Subject is a Runtime under test and what the suite needs around it. A fake needs
@@ -36,7 +39,9 @@ type Subject struct {
 	Runtime Runtime
 	Project string // no container, network or volume of it is there yet
 
-	Serve   string // image whose container runs until it is told to stop, then exits 0
+	// Serve is the image whose container runs until it is told to stop, then exits 0;
+	// told "exit" it does as Exit. Its program is /app.
+	Serve   string
 	Exit    string // image whose container writes the lines "one", "two", "three" and exits 3
 	Missing string // reference that neither this machine nor a registry has
 

@@ -50,6 +50,12 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"clean removes holders", cleanHolder},
 		{"clean removes networks, and volumes when asked", clean},
 		{"clean leaves a network in use", cleanInUse},
+		{"a one-off runs its command, is followed and exits", oneoff},
+		{"a one-off that is there is adopted, and never run twice", oneoffAgain},
+		{"a one-off is no replica and has no names", oneoffAside},
+		{"following and running in an unknown container is ErrNoReplica", followUnknown},
+		{"a command in a container gives its lines and exit code", runIn},
+		{"a command in a container ends with its context", runInEnds},
 	}
 	for _, b := range behaviours {
 		t.Run(b.name, func(t *testing.T) {
