@@ -316,3 +316,45 @@ func TestHold_StreamsOfOneHTTP2ConnectionWait(t *testing.T) {
 	r.serve(steady.H2C, h2cBackend(t, "b", echo))
 	wg.Wait()
 }
+
+// Calls by name wait too: whoever the holder's listener gets, known or not what it
+// speaks, at a port that somebody has come to before and at one that nobody has.
+func TestHold_CallsByNameWait(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	startReplica(t, 1, 8000)
+	tcpAt(t, 1, 25, greets)
+	r := newInnerRig(t, replica(1))
+	if a := r.dialIn(25).line(); a != strings.TrimSpace(greeting) {
+		t.Fatalf("%q", a)
+	}
+	tab := r.table()
+	tab.Pools[0].Hold, tab.Pools[1].Hold = gateFor(10, 20*time.Second), gateFor(10, 20*time.Second)
+	if err := r.client.Serve(t.Context(), tab); err != nil {
+		t.Fatal(err)
+	}
+	known, fresh, silent, asks := r.dialIn(25), r.dialIn(8000), r.dialIn(26), r.dialIn(8001)
+	fresh.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	asks.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+	r.waiting(4)
+	r.dialIn(27).Close() // and who leaves frees its place
+	r.waiting(4)
+	startReplica(t, 2, 8000, 8001)
+	tcpAt(t, 2, 25, greets)
+	tcpAt(t, 2, 26, greets)
+	r.serve(replica(2))
+	for _, c := range []*conn{known, silent} {
+		if a := c.line(); a != strings.TrimSpace(greeting) {
+			t.Errorf("%q", a)
+		}
+	}
+	for _, c := range []*conn{fresh, asks} {
+		if b, err := io.ReadAll(c.response().Body); err != nil || string(b) != "2" {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	if c := r.counts(0); c.Turned != 0 || c.Lost != 0 || c.Held < 4 {
+		t.Errorf("counts %+v", c)
+	}
+}

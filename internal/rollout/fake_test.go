@@ -37,6 +37,7 @@ type place struct {
 	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
 	routes   map[string]steady.Route
+	held     []string // every route as it was put in force: its replicas, and whether it was held
 	releases []steady.Release
 	rollouts map[int64]steady.Rollout
 	plans    map[int64]steady.Plan
@@ -92,6 +93,11 @@ func (p *place) Route(_ context.Context, routes []steady.Route) error {
 			delete(p.routes, r.Service)
 			continue
 		}
+		how := fmt.Sprint(r.Replicas)
+		if r.Hold != nil {
+			how += " held"
+		}
+		p.held = append(p.held, how)
 		p.routes[r.Service] = r
 	}
 	return nil

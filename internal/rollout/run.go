@@ -201,6 +201,7 @@ func (r *run) done() string {
 // end stores the final state, then says it.
 func (r *run) end(ctx context.Context, state string, cause error) {
 	r.sweepHooks(ctx)
+	r.open(ctx)
 	receipt := r.receipt(ctx)
 	r.engine.mu.Lock()
 	r.State, r.Ended, r.Error = state, time.Now().UTC(), seenBy(r.explain(cause), state, receipt)

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/proxy"
 	"gesalpai.ch/steady/test/load"
 )
 
@@ -76,6 +78,17 @@ func behind(t *testing.T, h *host, release int) (steps, clock time.Duration) {
 	return 0, 0
 }
 
+// waited is the longest wait that the proxy has counted at the service's gate.
+func waited(t *testing.T, h *host) time.Duration {
+	t.Helper()
+	f, err := proxy.NewClient(filepath.Join(h.run, "proxy.sock")).Flows(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Of(h.project + "/web").LongestWait
+}
+
+// longestWait is the longest that a visitor saw.
 func longestWait(r load.Report) time.Duration {
 	var out time.Duration
 	for _, s := range r.Loads {
@@ -96,19 +109,19 @@ func TestHold_ASingletonIsReplacedUnderLoadAndNothingIsLost(t *testing.T) {
 		steps, clock = max(steps, s), max(clock, c)
 	}
 	r := l.Stop()
-	wait := longestWait(r)
-	t.Logf("%d rollouts: longest wait %s, drain + stop + start + probe %s, gate shut for %s\n%s", n, wait, steps, clock, r)
+	wait, seen := waited(t, h), longestWait(r)
+	t.Logf("%d rollouts: longest wait at the gate %s, as a visitor saw it %s; drain + stop + start + probe %s, gate shut for %s\n%s", n, wait, seen, steps, clock, r)
 	if !r.Clean() {
 		t.Errorf("lost %d, cut %d, unsent %d", r.Lost(), r.Cut(), r.Unsent())
 	}
-	// What is beyond the steps is the journal between them and, on the client's side
-	// of a busy machine, being called at last.
-	const slack = 250 * time.Millisecond
+	// What is beyond the steps is the journal between them and, on a busy machine,
+	// being called at last.
+	const slack = 500 * time.Millisecond
 	if wait > steps*12/10+slack {
 		t.Errorf("the longest wait is %s, and drain, stop, start and probe took %s", wait, steps)
 	}
-	if clock < time.Second || wait < time.Second {
-		t.Errorf("nobody waited: the gate was shut for %s, the longest wait was %s", clock, wait)
+	if clock < time.Second || wait < time.Second || seen < time.Second {
+		t.Errorf("nobody waited: the gate was shut for %s, the longest waits were %s and %s", clock, wait, seen)
 	}
 }
 
@@ -198,7 +211,7 @@ func TestHold_TheDaemonKilledWhileTheGateIsShut(t *testing.T) {
 	defer res.Body.Close()
 	waited := time.Since(began)
 	t.Logf("%s after %s, the lease is %s", res.Status, waited, steady.HoldLease)
-	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || waited > steady.HoldLease+2*time.Second {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || waited > steady.HoldLease+5*time.Second {
 		t.Errorf("%s %v after %s", res.Status, res.Header, waited)
 	}
 	h.boot()

@@ -1,0 +1,35 @@
+package rollout
+
+import (
+	"context"
+	"slices"
+
+	"gesalpai.ch/steady"
+)
+
+// open opens the gates that the rollout leaves shut at its end, as an undo that
+// could not start the old replica does: who waits shall know at once that nobody
+// comes. Where it fails, their leases do so.
+func (r *run) open(ctx context.Context) {
+	if !slices.ContainsFunc(r.plan.Services, func(s steady.ServicePlan) bool { return s.Strategy == steady.StrategyHold }) {
+		return
+	}
+	routes, err := r.engine.Router.Routes(ctx, r.Project)
+	if err != nil {
+		r.engine.Log.Warn("look for gates left shut", "rollout", r.ID, "err", err)
+		return
+	}
+	var shut []steady.Route
+	for _, t := range routes {
+		if s, ok := r.plan.Of(t.Service); ok && s.Strategy == steady.StrategyHold && t.Hold != nil {
+			t.Hold = nil
+			shut = append(shut, t)
+		}
+	}
+	if len(shut) == 0 {
+		return
+	}
+	if err := r.engine.Router.Route(ctx, shut); err != nil {
+		r.engine.Log.Warn("open gates left shut", "rollout", r.ID, "err", err)
+	}
+}
