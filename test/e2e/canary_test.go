@@ -69,8 +69,8 @@ func (h *host) begin(release int) {
 	h.step(1)
 }
 
-// told runs a command that must say something.
-func (h *host) told(want string, args ...string) {
+// hears runs a command that must say something.
+func (h *host) hears(want string, args ...string) {
 	h.t.Helper()
 	if r := h.steady(args...); r.code != 0 || !strings.Contains(r.out, want) {
 		h.t.Errorf("steady %v: exit %d, want %q\n%s%s", args, r.code, want, r.out, r.err)
@@ -237,20 +237,20 @@ func TestCanary_StepsAreSharedAndSteeredUnderLoadAndLoseNothing(t *testing.T) {
 		h.asked(2, 1)
 		switch i {
 		case 0:
-			h.told("paused", "pause")
-			h.told("paused hcanary-steps, release 2: step 1 of 3, 5 %", "pause")
+			h.hears("paused", "pause")
+			h.hears("paused hcanary-steps, release 2: step 1 of 3, 5 %", "pause")
 		case 1:
 			h.killed(func() { h.asked(2, 1); h.counted(perStep() / 3); h.visit(all, 2) })
 			h.step(2)
 			if s := h.stage(); !s.Paused {
 				t.Errorf("after a restart: %+v", s)
 			}
-			h.told("resumed", "resume")
+			h.hears("resumed", "resume")
 		}
 		h.counted(perStep())
 		w.to = time.Now()
 		windows = append(windows, w)
-		h.told("promoted", "promote")
+		h.hears("promoted", "promote")
 	}
 	if r := h.steady("watch"); r.code != 0 {
 		t.Errorf("watch: exit %d\n%s%s", r.code, r.out, r.err)
@@ -261,10 +261,10 @@ func TestCanary_StepsAreSharedAndSteeredUnderLoadAndLoseNothing(t *testing.T) {
 	}
 	h.begin(3)
 	h.visit(all, 3)
-	h.told("aborted", "abort")
+	h.hears("aborted", "abort")
 	h.serves(2)
 	h.begin(4)
-	h.told("then all", "promote", "--full")
+	h.hears("then all", "promote", "--full")
 	if r := h.steady("watch"); r.code != 0 {
 		t.Errorf("watch: exit %d\n%s%s", r.code, r.out, r.err)
 	}
@@ -348,7 +348,7 @@ func TestCanary_CallsFromWithinAreSharedAndLoseNothing(t *testing.T) {
 	if share := 100 * float64(tcp) / float64(connects); math.Abs(share-25) > points {
 		t.Errorf("%.2f %% of the connections", share)
 	}
-	h.told("then all", "promote")
+	h.hears("then all", "promote")
 	if r := h.steady("watch"); r.code != 0 {
 		t.Errorf("watch: exit %d\n%s%s", r.code, r.out, r.err)
 	}
