@@ -59,7 +59,7 @@ func (r *run) unlessBroken(ctx context.Context, s steady.Step, broken *failures)
 		broken.add(s.ID, nil)
 		return nil
 	}
-	err := r.one(ctx, s)
+	err := r.again(ctx, s)
 	if err == nil || r.State != steady.RolloutUndoing {
 		return err
 	}
@@ -139,10 +139,8 @@ func (r *run) begin(ctx context.Context, s steady.Step) error {
 	}
 	r.seen[s.ID] = true
 	r.mu.Unlock()
-	if s.Kind == steady.StepRemove && r.State == steady.RolloutRunning {
-		r.engine.mu.Lock()
-		r.past = true
-		r.engine.mu.Unlock()
+	if s.Kind == steady.StepRemove && r.State == steady.RolloutRunning && !r.passes(ctx) {
+		return context.Cause(ctx)
 	}
 	if err := r.engine.Journal.Begin(ctx, r.ID, s.ID); err != nil {
 		return r.bearable(s, fmt.Errorf("journal %s: %w", s.ID, err))
@@ -181,6 +179,15 @@ func (r *run) blame(s steady.Step, err error) error {
 		c.Service, c.Release = s.Service, s.Release
 	}
 	return &c
+}
+
+// passes takes the rollout past the point of no return, unless it was aborted just
+// before: an abort and the first removal never both come through.
+func (r *run) passes(ctx context.Context) bool {
+	r.engine.mu.Lock()
+	defer r.engine.mu.Unlock()
+	r.past = r.past || ctx.Err() == nil
+	return r.past
 }
 
 // isPast says whether old replicas are being removed.

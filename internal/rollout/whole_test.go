@@ -1,0 +1,117 @@
+package rollout_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/rollout"
+)
+
+// three is a stack of three services that are released as one; onFail is what the
+// file says of the third.
+func three(v, onFail string) rollout.Request {
+	at := func(p uint16, onFail string, watch time.Duration) func(*steady.Spec) {
+		return func(s *steady.Spec) {
+			s.Ports[0].Published, s.Update.FailureAction, s.Update.Monitor = p, onFail, watch
+		}
+	}
+	return request(spec("api", v, at(8000, steady.Rollback, time.Millisecond)), spec("web", v, at(8001, steady.Rollback, time.Hour)),
+		spec("mail", v, at(8002, onFail, time.Hour)))
+}
+
+// release deploys the stack once, shifts it once more and has the named replica die
+// in its watch window; it gives the calls since the shift.
+func (d *daemon) release(t *testing.T, p *place, onFail, dies string) (steady.Rollout, []string) {
+	t.Helper()
+	first := three("v1", onFail)
+	for i := range first.Targets {
+		first.Targets[i].Release.Spec.Update.Monitor = 0
+	}
+	d.deploy(t, p, first)
+	r := d.accept(t, p, three("v2", onFail))
+	eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.done[r.ID]["api/watch/1"]
+	})
+	p.mu.Lock()
+	p.calls = nil
+	p.mu.Unlock()
+	p.dies(dies)
+	end := d.await(t, p, r.ID)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return end, slices.Clone(p.calls)
+}
+
+func TestRollout_TheWholeStackGoesBackInOneMoveWhenOneFailsItsWatch(t *testing.T) {
+	p := newPlace()
+	end, calls := boot(t, p).release(t, p, steady.Rollback, "shop-mail-2-1")
+	if end.State != steady.RolloutRolledBack || end.Error.Service != "mail" {
+		t.Errorf("%s, %+v", end.State, end.Error)
+	}
+	routes := 0
+	for _, c := range calls {
+		if c == "route" {
+			routes++
+		}
+		if c != "route" && strings.Contains(c, "-1-1") && !strings.HasPrefix(c, "look at") {
+			t.Errorf("%s: an old replica was touched", c)
+		}
+	}
+	if routes != 1 {
+		t.Errorf("%d moves: %v", routes, calls)
+	}
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}) {
+		t.Errorf("containers %v", got)
+	}
+}
+
+// One that says pause keeps the whole release as it stands: both releases are there,
+// and a person decides.
+func TestRollout_OneThatSaysPausePausesTheWholeStack(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	end, calls := d.release(t, p, steady.Pause, "shop-mail-2-1")
+	if end.State != steady.RolloutPaused || slices.Contains(calls, "route") {
+		t.Errorf("%s, calls %v", end.State, calls)
+	}
+	want := []string{"shop-api-1-1+", "shop-api-2-1+", "shop-mail-1-1+", "shop-mail-2-1", "shop-web-1-1+", "shop-web-2-1+"}
+	if got := p.containers(); !slices.Equal(got, want) {
+		t.Errorf("containers %v", got)
+	}
+	next := three("v3", steady.Pause)
+	for i := range next.Targets {
+		next.Targets[i].Release.Spec.Update.Monitor = 0
+	}
+	if r := d.deploy(t, p, next); r.State != steady.RolloutDone {
+		t.Errorf("the next deploy: %s, %v", r.State, r.Error)
+	}
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-3-1+", "shop-mail-3-1+", "shop-web-3-1+"}) {
+		t.Errorf("containers %v", got)
+	}
+}
+
+// One that says continue is forgiven; it goes back with the rest all the same when
+// another fails.
+func TestRollout_OneThatSaysContinueGoesBackWithTheOthers(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	p.when("look at shop-mail-2-1", func() {
+		_ = p.set("shop-mail-2-1", func(c *steady.Replica) {
+			if c.Running() && p.routes["mail"].Release == 2 {
+				c.State, c.ExitCode = steady.StateExited, 1
+			}
+		})
+	})
+	end, _ := d.release(t, p, steady.Continue, "shop-web-2-1")
+	if end.State != steady.RolloutRolledBack || end.Error.Service != "web" {
+		t.Errorf("%s, %+v", end.State, end.Error)
+	}
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}) {
+		t.Errorf("containers %v", got)
+	}
+}
