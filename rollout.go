@@ -52,6 +52,7 @@ type Options struct {
 	Force    bool          `json:"force,omitempty"`    // replace also what is unchanged
 	WaitLock time.Duration `json:"wait_lock,omitempty"`
 	Who      string        `json:"who,omitempty"`
+	Ticket   string        `json:"ticket,omitempty"` // by which a caller that waits finds itself among the waiters
 
 	Rebuild bool `json:"rebuild,omitempty"` // rollback: build anew what is gone and cannot be pulled
 }

@@ -33,7 +33,7 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 	r := &run{engine: e, request: q, Rollout: steady.Rollout{
 		Project: q.Project, Kind: q.Kind, Services: q.services(), State: steady.RolloutRunning, Who: q.Options.Who, Started: time.Now().UTC(),
 	}}
-	if err := e.lease(ctx, r); err != nil {
+	if err := e.claim(ctx, &claim{run: r, ticket: q.Options.Ticket}, q.Options.WaitLock); err != nil {
 		return steady.Rollout{}, err
 	}
 	if err := e.write(ctx, r); err != nil {

@@ -19,6 +19,8 @@ type Engine struct {
 	Prober  Prober
 	Journal Journal
 	Log     *slog.Logger
+	// Leases keeps leases beyond the daemon's life; nil: nobody does.
+	Leases LeaseBook
 	// Crash, when set, is called before and after each step with its kind and
 	// "before" or "after"; tests end the process there.
 	Crash func(step, when string)
@@ -28,8 +30,10 @@ type Engine struct {
 	base    context.Context // of Run; nil before it
 	accepts bool            // Run has taken up what was left and has not ended
 	runs    map[int64]*run  // those that have not ended
-	leases  map[string]*run // "project/service" → who has it
-	freed   chan struct{}   // closed and made anew when a run ends
+	held    []*claim        // leases of rollouts and of persons
+	queue   []*claim        // who waits for one, the first to come first
+	keeping sync.Mutex      // over each write of persons' leases
+	freed   chan struct{}   // closed and made anew when a claim ends
 	wake    map[int64]chan struct{}
 }
 
@@ -37,7 +41,7 @@ type Engine struct {
 func New(rt Runtime, router Router, prober Prober, journal Journal, log *slog.Logger) *Engine {
 	return &Engine{
 		Runtime: rt, Router: router, Prober: prober, Journal: journal, Log: log,
-		runs: map[int64]*run{}, leases: map[string]*run{}, freed: make(chan struct{}), wake: map[int64]chan struct{}{},
+		runs: map[int64]*run{}, freed: make(chan struct{}), wake: map[int64]chan struct{}{},
 	}
 }
 
@@ -63,8 +67,7 @@ func (e *Engine) open(open bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.accepts = open
-	close(e.freed)
-	e.freed = make(chan struct{})
+	e.stir()
 }
 
 // spawn starts the worker of a run that holds its leases.
@@ -74,7 +77,10 @@ func (e *Engine) spawn(r *run, work func(context.Context)) {
 	r.cancel = cancel
 	e.runs[r.ID] = r
 	e.mu.Unlock()
+	beating, over := context.WithCancel(context.WithoutCancel(e.base)) // an abort ends the work, not its undo
+	e.workers.Go(func() { r.beat(beating) })
 	e.workers.Go(func() {
+		defer over()
 		defer cancel(nil)
 		defer e.release(r)
 		work(ctx)

@@ -18,6 +18,9 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list unfinished rollouts: %w", err)
 	}
+	if err := e.remember(ctx, left); err != nil {
+		return err
+	}
 	slices.Reverse(left) // the newest first: only its end can be still to come
 	for _, was := range left {
 		r := &run{engine: e, Rollout: was, drained: map[string]steady.Drained{}, request: Request{Kind: was.Kind, Project: was.Project}}
@@ -25,8 +28,8 @@ func (e *Engine) recover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read rollout %d: %w", was.ID, err)
 		}
-		if holder, _ := e.tryLease(r, false); holder != nil {
-			e.Log.Warn("the end of a rollout was never stored", "rollout", was.ID, "later", holder.ID)
+		if holder := e.regain(r); holder != nil {
+			e.Log.Warn("the end of a rollout was never stored", "rollout", was.ID, "later", holder.Rollout)
 			r.end(ctx, steady.RolloutFailed, steady.ErrStore.With("how the rollout ended could not be stored", "steady status"))
 			continue
 		}

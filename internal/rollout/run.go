@@ -22,7 +22,8 @@ type run struct {
 	engine  *Engine
 	request Request
 	cancel  context.CancelCauseFunc
-	past    bool // past the point of no return; under Engine.mu
+	beaten  time.Time // last heartbeat; under Engine.mu
+	past    bool      // past the point of no return; under Engine.mu
 	step    atomic.Pointer[string]
 
 	plan    steady.Plan

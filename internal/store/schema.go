@@ -98,6 +98,7 @@ CREATE TABLE maintenance (
 `,
 	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 	`ALTER TABLE routes ADD COLUMN passing TEXT NOT NULL DEFAULT '{}';`,
+	ledger,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
