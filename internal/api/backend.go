@@ -34,6 +34,9 @@ type Backend interface {
 	Maintain(ctx context.Context, project string, services []string, m *steady.Maintenance) (steady.Maintained, error)
 	Maintenance(ctx context.Context, project string) (steady.Maintained, error)
 	Sites
+	Locks
+	// Deeds reads the audit log, newest first.
+	Deeds(ctx context.Context, q steady.AuditQuery) ([]steady.Deed, error)
 }
 
 // Version is what the daemon says of itself.

@@ -22,6 +22,7 @@ import (
 type Client struct {
 	socket string
 	http   *http.Client
+	origin string // steady.Origin of whoever asks, as JSON
 
 	patience time.Duration // how long an event stream waits for the daemon to come back
 	silence  time.Duration // how long a stream may be without even a heartbeat
@@ -66,6 +67,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	req, err := http.NewRequestWithContext(ctx, method, "http://steady"+path, payload)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if c.origin != "" {
+		req.Header.Set(originHeader, c.origin)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -36,6 +36,10 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"POST /v1/nginx/sites":                 h.installSite,
 		"GET /v1/nginx/sites/{site}":           h.siteStatus,
 		"POST /v1/nginx/sites/{site}/remove":   h.removeSite,
+		"GET /v1/audit":                        h.audit,
+		"GET /v1/projects/{project}/lock":      h.leases,
+		"POST /v1/projects/{project}/lock":     h.lock,
+		"POST /v1/projects/{project}/unlock":   h.unlock,
 		"/":                                    h.unknown,
 
 		"PUT /v1/projects/{project}/maintenance": h.maintain,

@@ -43,7 +43,7 @@ shifts back. Interrupting this command does not stop the rollout.`,
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan and do nothing")
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap; without a terminal nothing is asked")
 	fs.BoolVarP(&f.detach, "detach", "d", false, "return once the rollout is accepted")
-	fs.DurationVar(&f.waitLock, "wait-lock", 0, "`duration` to wait for another rollout to end, such as 5m")
+	waitLockFlag(fs, &f.waitLock)
 	return c
 }
 
@@ -63,6 +63,9 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 		if err := s.askAboutGap(ctx, chosen.specs, o); err != nil {
 			return err
 		}
+	}
+	if len(chosen.specs) > 0 {
+		o = s.waits(chosen.specs[0].Project, o)
 	}
 	err = s.carry(ctx, f.detach, func(b api.Backend) (steady.Rollout, error) {
 		return b.Deploy(ctx, chosen.specs, o)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"gesalpai.ch/steady"
@@ -9,6 +11,7 @@ import (
 
 func (s *session) downCommand() *cobra.Command {
 	var volumes, detach bool
+	var waitLock time.Duration
 	c := &cobra.Command{
 		Use:   "down",
 		Short: "Remove a project: drain, stop, remove",
@@ -20,12 +23,14 @@ Volumes stay unless asked for; what is external always stays.`,
 			if err != nil {
 				return err
 			}
+			o := s.waits(project, steady.Options{WaitLock: waitLock, Who: s.who()})
 			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
-				return b.Down(c.Context(), project, volumes, steady.Options{Who: s.who()})
+				return b.Down(c.Context(), project, volumes, o)
 			})
 		},
 	}
 	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	waitLockFlag(c.Flags(), &waitLock)
 	return c
 }

@@ -46,7 +46,7 @@ func exitMeaning() []struct {
 		{exitLossBudget, "done, but past the loss budget (reserved)"},
 		{exitPaused, "failed after the shift with failure_action: pause: both releases are there"},
 		{exitNoDaemon, "no steady daemon answers"},
-		{exitBusy, "another rollout runs"},
+		{exitBusy, "another rollout runs, or somebody has locked the project"},
 		{exitNoEngine, "no Docker Engine answers"},
 		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
 		{exitNoProxy, "the proxy does not answer"},

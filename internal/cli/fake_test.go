@@ -33,6 +33,8 @@ type scenario struct {
 	Site     steady.SiteStatus
 
 	Maintained steady.Maintained
+	Leases     steady.Leases
+	Deeds      []steady.Deed
 }
 
 // fakeDaemon is a Backend that plays a scenario and notes what it is asked.
@@ -107,7 +109,7 @@ func fails(e *steady.Error) error {
 }
 
 func (d *fakeDaemon) begin(kind string, o steady.Options, rest ...any) (steady.Rollout, error) {
-	o.Who = "" // differs by machine
+	o.Who, o.Ticket = "", "" // differ by machine, and by time
 	b, _ := json.Marshal(o)
 	d.note("%s %v %s", kind, rest, b)
 	p := d.now()

@@ -21,7 +21,9 @@ type view interface {
 
 // carry asks for a rollout and follows it, or with detach says its number.
 func (s *session) carry(ctx context.Context, detach bool, begin func(api.Backend) (steady.Rollout, error)) error {
+	told := s.tellWaiting(ctx)
 	r, err := begin(s.backend())
+	told()
 	if ctx.Err() != nil {
 		s.say("interrupted while the rollout was being asked for; steady watch tells whether it runs")
 		return errInterrupted

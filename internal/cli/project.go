@@ -24,6 +24,7 @@ func (s *session) load(ctx context.Context, services []string) (compose.Project,
 	for _, w := range p.Warnings {
 		s.warn(w)
 	}
+	s.readFrom(p)
 	return p, nil
 }
 

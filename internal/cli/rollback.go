@@ -40,7 +40,7 @@ a new release, and gives its image the tag that the file names.`,
 			if err != nil {
 				return err
 			}
-			o := steady.Options{Services: args, Rebuild: rebuild, WaitLock: waitLock, Who: s.who()}
+			o := s.waits(project, steady.Options{Services: args, Rebuild: rebuild, WaitLock: waitLock, Who: s.who()})
 			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
 				return b.Rollback(c.Context(), project, to, o)
 			})
@@ -49,6 +49,6 @@ a new release, and gives its image the tag that the file names.`,
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
 	c.Flags().BoolVar(&rebuild, "rebuild", false, "build anew what is gone and cannot be pulled")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
-	c.Flags().DurationVar(&waitLock, "wait-lock", 0, "`duration` to wait for another rollout to end, such as 5m")
+	waitLockFlag(c.Flags(), &waitLock)
 	return c
 }

@@ -41,7 +41,9 @@ type session struct {
 	out    io.Writer
 	err    io.Writer
 	shared sharedFlags
-	begun  bool // a command runs: the command line was understood
+	read   steady.Origin // of it, the files that the project was read from
+	await  *awaited      // what may have to be waited for
+	begun  bool          // a command runs: the command line was understood
 }
 
 func newSession(env []string, stdin io.Reader, stdout, stderr io.Writer) *session {
@@ -58,7 +60,7 @@ func (s *session) getenv(name string) string {
 	return ""
 }
 
-func (s *session) backend() api.Backend { return api.NewClient(s.shared.socket) }
+func (s *session) backend() api.Backend { return api.NewClient(s.shared.socket).From(s.origin()) }
 
 // endedBy says whether err is only the end of ctx: of a signal, say, which is
 // then its cause.

@@ -3,6 +3,7 @@ package cli
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 
 func (s *session) scaleCommand() *cobra.Command {
 	var detach bool
+	var waitLock time.Duration
 	c := &cobra.Command{
 		Use:     "scale SERVICE=N...",
 		Short:   "Change how many replicas of the serving release run",
@@ -27,12 +29,14 @@ func (s *session) scaleCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o := s.waits(project, steady.Options{WaitLock: waitLock, Who: s.who()})
 			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
-				return b.Scale(c.Context(), project, wanted, steady.Options{Who: s.who()})
+				return b.Scale(c.Context(), project, wanted, o)
 			})
 		},
 	}
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	waitLockFlag(c.Flags(), &waitLock)
 	return c
 }
 

@@ -35,6 +35,7 @@ type Project struct {
 	Name       string
 	WorkingDir string        // absolute
 	Files      []string      // absolute paths
+	EnvFiles   []string      `json:",omitempty"` // env_file of the enabled services, absolute paths
 	Specs      []steady.Spec // enabled services; one stands behind all it depends on
 	Warnings   []string      // Compose's own, and what steady does not use
 }
@@ -52,7 +53,7 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	if err != nil {
 		return Project{}, err
 	}
-	model, err := read(ctx, o)
+	model, envFiles, err := readNaming(ctx, o)
 	if err != nil {
 		return Project{}, err
 	}
@@ -63,7 +64,7 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	if err != nil {
 		return Project{}, refusal(model.ComposeFiles, err)
 	}
-	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles}
+	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles, EnvFiles: envFiles}
 	for _, name := range order(model) {
 		spec, err := specOf(ctx, model, model.Services[name], calls, o.Hash)
 		if err != nil {

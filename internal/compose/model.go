@@ -54,15 +54,8 @@ func (o Options) under(paths []string) []string {
 // read loads the model in the order in which the docker compose command line
 // does (its LoadProject, which would take the process's environment).
 func read(ctx context.Context, o Options) (*types.Project, error) {
-	model, err := parse(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	enabled, err := o.enable(model)
-	if err != nil {
-		return nil, refusal(model.ComposeFiles, err)
-	}
-	return enabled, nil
+	model, _, err := readNaming(ctx, o)
+	return model, err
 }
 
 // parse is read without what belongs to enabled services only.

@@ -108,7 +108,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	rt := newRouter(st, eng, keep, o.Log)
 	pr := probe.New(eng, nil)
 	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout}, o.Log)
-	ro.Crash = crashAt(o.CrashAt)
+	ro.Crash, ro.Leases = crashAt(o.CrashAt), st
 	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
 	front.given = rec.refresh
 
@@ -118,7 +118,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	stops.start("meter", b.meter.Run)
 	b.router, b.rollouts = rt, ro
 	stops.start("metrics", func(ctx context.Context) error { return watched.serve(ctx, b.monitor(numbers)) })
-	srv := &http.Server{Handler: api.Handler(b, o.Log), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: api.Audited(api.Handler(b, o.Log), st, o.Log), ConnContext: api.ConnContext, ReadHeaderTimeout: 10 * time.Second}
 	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, ln) })
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)
 
