@@ -7,9 +7,11 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// readNaming is read, and names the env files of the enabled services: reading
-// resolves them, and then nobody knows any more where a variable came from.
-func readNaming(ctx context.Context, o Options) (*types.Project, []string, error) {
+// read loads the model in the order in which the docker compose command line
+// does (its LoadProject, which would take the process's environment). It names the
+// env files of the enabled services too: reading resolves them, and then nobody
+// knows any more where a variable came from.
+func read(ctx context.Context, o Options) (*types.Project, []string, error) {
 	model, err := parse(ctx, o)
 	if err != nil {
 		return nil, nil, err

@@ -53,7 +53,7 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	if err != nil {
 		return Project{}, err
 	}
-	model, envFiles, err := readNaming(ctx, o)
+	model, envFiles, err := read(ctx, o)
 	if err != nil {
 		return Project{}, err
 	}

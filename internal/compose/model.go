@@ -51,13 +51,6 @@ func (o Options) under(paths []string) []string {
 	return out
 }
 
-// read loads the model in the order in which the docker compose command line
-// does (its LoadProject, which would take the process's environment).
-func read(ctx context.Context, o Options) (*types.Project, error) {
-	model, _, err := readNaming(ctx, o)
-	return model, err
-}
-
 // parse is read without what belongs to enabled services only.
 func parse(ctx context.Context, o Options) (*types.Project, error) {
 	options, err := cli.NewProjectOptions(o.Files,
