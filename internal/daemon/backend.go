@@ -47,18 +47,21 @@ func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Option
 }
 
 func (b *backend) Rollback(ctx context.Context, project string, to int, o steady.Options) (steady.Rollout, error) {
-	q, err := b.rollbackRequest(ctx, project, to, o)
-	if err != nil {
-		return steady.Rollout{}, err
-	}
-	return b.rollouts.Accept(ctx, q)
+	return b.relative(ctx, func(ctx context.Context) (rollout.Request, error) { return b.rollbackRequest(ctx, project, to, o) })
 }
 
 func (b *backend) Scale(ctx context.Context, project string, replicas map[string]int, o steady.Options) (steady.Rollout, error) {
-	q, err := b.scaleRequest(ctx, project, replicas, o)
+	return b.relative(ctx, func(ctx context.Context) (rollout.Request, error) { return b.scaleRequest(ctx, project, replicas, o) })
+}
+
+// relative asks for a rollout that follows from what serves: from what serves when
+// its turn has come.
+func (b *backend) relative(ctx context.Context, request func(context.Context) (rollout.Request, error)) (steady.Rollout, error) {
+	q, err := request(ctx)
 	if err != nil {
 		return steady.Rollout{}, err
 	}
+	q.Again = request
 	return b.rollouts.Accept(ctx, q)
 }
 

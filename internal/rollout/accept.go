@@ -17,6 +17,9 @@ type Request struct {
 	Targets []plan.Target // releases with Number 0 are new ones; empty for KindDown
 	Volumes bool          // KindDown: the volumes too
 	Options steady.Options
+	// Again makes the request anew once its leases are held: what serves may have
+	// changed since, all the more where it has waited for them. nil: it stays.
+	Again func(context.Context) (Request, error)
 }
 
 func (q Request) services() []string {
@@ -35,6 +38,20 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 	}}
 	if err := e.claim(ctx, &claim{run: r, ticket: q.Options.Ticket}, q.Options.WaitLock); err != nil {
 		return steady.Rollout{}, err
+	}
+	if q.Again != nil {
+		fresh, err := q.Again(ctx)
+		if err != nil || !slices.Equal(fresh.services(), q.services()) {
+			e.release(r)
+		}
+		switch {
+		case err != nil:
+			return steady.Rollout{}, err
+		case !slices.Equal(fresh.services(), q.services()): // other leases, then
+			fresh.Again = q.Again
+			return e.Accept(ctx, fresh)
+		}
+		r.request = fresh
 	}
 	if err := e.write(ctx, r); err != nil {
 		e.release(r)

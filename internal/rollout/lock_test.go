@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
 	"gesalpai.ch/steady/internal/rollout"
 )
 
@@ -285,4 +286,59 @@ func TestAccept_WhoDoesNotWaitDoesNotOvertake(t *testing.T) {
 	if r := d.deploy(t, p, request(spec("api", "v1"))); r.State != steady.RolloutDone {
 		t.Errorf("%s, %v", r.State, r.Error)
 	}
+}
+
+// A request that follows from what serves is made anew when its turn has come: one
+// to scale must not bring back the release that served when it was asked for.
+func TestAccept_WhatFollowsFromWhatServesIsAskedAgainWhenItsTurnHasCome(t *testing.T) {
+	p := newPlace()
+	d := locked(t, p, &book{})
+	d.deploy(t, p, request(spec("api", "v1")))
+	p.blocked["shop-api-2-1"] = make(chan struct{})
+	second := d.accept(t, p, request(spec("api", "v2")))
+	more := func(ctx context.Context) (rollout.Request, error) {
+		serving, err := p.Serving(ctx, "shop")
+		r := serving["api"]
+		r.Spec.Replicas = 2
+		return rollout.Request{Kind: steady.KindScale, Project: "shop", Targets: []plan.Target{{Release: r, Asked: true}}, Options: steady.Options{WaitLock: soon}}, err
+	}
+	q, err := more(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Again = more
+	var scaled steady.Rollout
+	var waits sync.WaitGroup
+	waits.Go(func() {
+		var err error
+		if scaled, err = d.Accept(t.Context(), q); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, func() bool { return len(d.Holds("shop").Waiting) == 1 })
+	close(p.blocked["shop-api-2-1"])
+	d.await(t, p, second.ID)
+	waits.Wait()
+	d.await(t, p, scaled.ID)
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-2-1+", "shop-api-2-2+"}) {
+		t.Errorf("containers %v", got)
+	}
+
+	// Where it comes to be about others, it has the leases of those.
+	both := func(context.Context) (rollout.Request, error) {
+		q := request(spec("api", "v3"), spec("web", "v3", func(s *steady.Spec) { s.Ports[0].Published = 8080 }))
+		for _, tg := range q.Targets {
+			p.mu.Lock()
+			p.images[tg.Release.Spec.Image] = steady.Image{ID: "id-" + tg.Release.Spec.Image}
+			p.mu.Unlock()
+		}
+		return q, nil
+	}
+	q = request(spec("api", "v3"))
+	q.Again = both
+	r, err := d.Accept(t.Context(), q)
+	if err != nil || !slices.Equal(r.Services, []string{"api", "web"}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	d.await(t, p, r.ID)
 }
