@@ -44,7 +44,10 @@ e2e:
 bench: ## speed and memory, as ratios against peers in the same run
 	@scripts/bench.sh
 
-soak: ## the rollouts under load, many times over
+CASES ?= 200000
+soak: ## any plan with any failure, and the rollouts under load, many times over
+	$(GO) test -race -count=1 -timeout 2h -run 'Plan_|Undo_' ./internal/plan -rapid.checks=$(CASES)
+	$(GO) test -race -count=1 -timeout 2h -run HoweverItFails ./internal/rollout -rapid.checks=$(CASES)
 	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 6h -run UnderLoad ./test/e2e
 
 clean:
