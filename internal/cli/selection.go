@@ -101,6 +101,9 @@ func (s *session) who() string {
 	name := s.getenv("USER")
 	if u, err := user.Current(); err == nil {
 		name = u.Username
+		if by := s.getenv("SUDO_USER"); u.Uid == "0" && by != "" { // root is everybody
+			name = by
+		}
 	}
 	host, err := os.Hostname()
 	if err != nil {

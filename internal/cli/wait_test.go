@@ -80,3 +80,16 @@ func TestOrigin_TellsNoVariableButThoseThatNameAJob(t *testing.T) {
 		t.Errorf("no CI: %+v", o)
 	}
 }
+
+// Whoever uses sudo is named, not root: a lock is one person's.
+func TestWho_IsWhoeverUsesSudo(t *testing.T) {
+	if os.Getuid() != 0 {
+		if who := newSession([]string{"SUDO_USER=anna"}, nil, nil, nil).who(); strings.HasPrefix(who, "anna@") {
+			t.Errorf("%s by its own word", who)
+		}
+		return
+	}
+	if who := newSession([]string{"SUDO_USER=anna"}, nil, nil, nil).who(); !strings.HasPrefix(who, "anna@") {
+		t.Errorf("%s", who)
+	}
+}

@@ -138,7 +138,7 @@ func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
 // is stopped before every watch of all services, but where memory has no room.
 func (s *sim) oneMove(t *rapid.T, p steady.Plan, st steady.Step) {
 	m, _ := p.Of(st.Service)
-	if st.Release == m.To || m.Strategy == steady.StrategyStopFirst || strings.HasPrefix(st.ID, "undo/") || s.tight {
+	if st.Release == m.To || slices.Contains([]string{steady.StrategyStopFirst, steady.StrategyHold}, m.Strategy) || strings.HasPrefix(st.ID, "undo/") || s.tight {
 		return
 	}
 	for _, x := range p.Steps {

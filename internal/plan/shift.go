@@ -69,6 +69,7 @@ func (b *builder) batches(m *move, needs []string) []string {
 		if !roomy {
 			if stops := b.retire(m, b.leaving(m, k-1), needs); len(stops) > 0 {
 				gone, after = append(gone, stops...), stops
+				b.because(stops, "memory limits leave no room for all old and new replicas at once")
 			}
 		}
 		if d := m.spec().Update.Delay; d > 0 {
@@ -85,6 +86,15 @@ func (b *builder) batches(m *move, needs []string) []string {
 		}
 	}
 	return gone
+}
+
+// because says why steps are where they are.
+func (b *builder) because(ids []string, cause string) {
+	for i, s := range b.plan.Steps {
+		if slices.Contains(ids, s.ID) {
+			b.plan.Steps[i].Cause = cause
+		}
+	}
 }
 
 // retires stops the old replicas that stand beside the new ones: none of any

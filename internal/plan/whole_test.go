@@ -121,6 +121,9 @@ func TestBuild_WithoutRoomABatchsOldReplicasGoBeforeTheNextComes(t *testing.T) {
 		if got := behind(p, "api/create/shop-api-2-2", "api/stop/shop-api-1-1"); got != tt.early {
 			t.Errorf("%s: the first batch's old one goes early: %t\n%s", name, got, p)
 		}
+		if stops := of(p, steady.StepStop); tt.early != strings.Contains(stops[0].Cause, "no room") {
+			t.Errorf("%s: the first stop's cause is %q", name, stops[0].Cause)
+		}
 		if n := strings.Count(p.String(), "api/stop/shop-api-1-1 <"); n != 1 {
 			t.Errorf("%s: stopped %d times\n%s", name, n, p)
 		}

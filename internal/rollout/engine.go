@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -74,7 +75,7 @@ func (e *Engine) open(open bool) {
 func (e *Engine) spawn(r *run, work func(context.Context)) {
 	e.mu.Lock()
 	ctx, cancel := context.WithCancelCause(e.base)
-	r.cancel = cancel
+	r.cancel, r.beaten = cancel, time.Now().UTC()
 	e.runs[r.ID] = r
 	e.mu.Unlock()
 	beating, over := context.WithCancel(context.WithoutCancel(e.base)) // an abort ends the work, not its undo

@@ -38,11 +38,14 @@ func (e *Engine) Lock(ctx context.Context, l steady.Lease, ticket string, wait t
 	e.mu.Lock()
 	l = c.person
 	e.mu.Unlock()
-	if err := e.keep(ctx, l.Project); err != nil {
-		e.unlock(c)
-		return l, err
+	err := context.Cause(ctx) // who has left will not release it
+	if err == nil {
+		err = e.keep(ctx, l.Project)
 	}
-	return l, nil
+	if err != nil {
+		e.unlock(c)
+	}
+	return l, err
 }
 
 // Unlock releases the leases that persons have of services of a project: who's own,
