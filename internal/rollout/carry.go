@@ -55,38 +55,51 @@ func (r *run) carry(ctx context.Context, p steady.Plan, done map[string]bool) er
 // unlessBroken takes a step whose needs have ended. In an undo it returns nil and
 // notes what failed.
 func (r *run) unlessBroken(ctx context.Context, s steady.Step, broken *failures) error {
-	if broken.among(s.Needs) {
-		broken.add(s.ID, nil)
+	if broken.among(s) {
+		broken.add(s.ID, nil, nil)
 		return nil
 	}
 	err := r.again(ctx, s)
 	if err == nil || r.State != steady.RolloutUndoing {
 		return err
 	}
-	broken.add(s.ID, err)
+	var only []string
+	if s.Kind == steady.StepShift && len(s.Routes) > 1 {
+		r.mu.Lock()
+		only = r.astray
+		r.mu.Unlock()
+	}
+	broken.add(s.ID, only, err)
 	return nil
 }
 
 // failures are the steps of an undo that failed or need one that did.
 type failures struct {
 	mu    sync.Mutex
-	steps []string
+	steps map[string][]string // ID → the services it failed for; none: all
 	why   []error
 }
 
-func (f *failures) add(step string, err error) {
+func (f *failures) add(step string, services []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.steps = append(f.steps, step)
+	if f.steps == nil {
+		f.steps = map[string][]string{}
+	}
+	f.steps[step] = services
 	if err != nil {
 		f.why = append(f.why, err)
 	}
 }
 
-func (f *failures) among(needs []string) bool {
+// among says whether one that the step needs has failed for its service.
+func (f *failures) among(s steady.Step) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.ContainsFunc(needs, func(n string) bool { return slices.Contains(f.steps, n) })
+	return slices.ContainsFunc(s.Needs, func(n string) bool {
+		services, failed := f.steps[n]
+		return failed && (len(services) == 0 || s.Service == "" || slices.Contains(services, s.Service))
+	})
 }
 
 // await waits for the steps needed; false when the rollout failed meanwhile.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -18,6 +19,7 @@ const (
 	diesAfter   = "is the last one: the daemon dies after it"
 	aborted     = "comes just after somebody has aborted the rollout"
 	kills       = "comes just after a new replica has died"
+	killsOld    = "comes just after an old replica has died"
 )
 
 // errFault is the error of the call that fails, errDead that of every call of a
@@ -36,13 +38,14 @@ type wire struct {
 	abort func()
 	died  context.CancelFunc
 
-	mu    sync.Mutex
-	n     int
-	on    bool // the rollout is accepted
-	dead  bool
-	wrong []string // what must never be seen
-	last  string   // the call that went wrong
-	ready map[string]bool
+	mu     sync.Mutex
+	n      int
+	on     bool // the rollout is accepted
+	dead   bool
+	wrong  []string // what must never be seen
+	last   string   // the call that went wrong
+	killed string   // who died then
+	ready  map[string]bool
 }
 
 func (w *wire) do(call string, f func() error) error {
@@ -72,8 +75,8 @@ func (w *wire) do(call string, f func() error) error {
 	case aborted:
 		w.abort()
 		return f()
-	case kills:
-		w.kill()
+	case kills, killsOld:
+		w.kill(w.how == kills)
 		return f()
 	}
 	err := f()
@@ -87,12 +90,13 @@ func (w *wire) do(call string, f func() error) error {
 	return errDead
 }
 
-// kill has one of the replicas that the rollout has made die.
-func (w *wire) kill() {
+// kill has one of the replicas that the rollout has made die, or one of the others.
+func (w *wire) kill(new bool) {
 	w.place.mu.Lock()
 	defer w.place.mu.Unlock()
-	for name, c := range w.replicas {
-		if c.Running() && c.Release == 2 {
+	for _, name := range slices.Sorted(maps.Keys(w.replicas)) {
+		if c := w.replicas[name]; c.Running() && (c.Release == 2) == new {
+			w.killed = name
 			c.State, c.ExitCode = steady.StateExited, 137
 			w.replicas[name] = c
 			return

@@ -35,7 +35,7 @@ func TestRollout_HoweverItFailsOneReleaseServesAndNothingIsLeft(t *testing.T) {
 			w := &wire{place: p, at: -1, ready: ready}
 			if n < mishaps {
 				w.at = rapid.IntRange(0, 120>>n).Draw(t, "mishap at call")
-				w.how = rapid.SampledFrom([]string{failsBefore, failsAfter, diesBefore, diesAfter, aborted, kills}).Draw(t, "mishap")
+				w.how = rapid.SampledFrom([]string{failsBefore, failsAfter, diesBefore, diesAfter, aborted, kills, killsOld}).Draw(t, "mishap")
 			}
 			wires = append(wires, w)
 			request := next
@@ -134,8 +134,10 @@ func judgeEnd(t *rapid.T, p *place, end steady.Rollout, before map[string]string
 		switch old := !strings.Contains(name, "-2-") && !strings.HasPrefix(name, "route of"); {
 		case end.State == steady.RolloutDone && got[name] == "stands" && old && removing(wires):
 			delete(got, name) // what tidies up may fail
-		case end.State == steady.RolloutDone && want[name] == "runs" && killed(wires):
+		case end.State == steady.RolloutDone && want[name] == "runs" && killed(wires, name):
 			got[name] = "runs" // it died unseen: no watch window was asked for, or it was over
+		case want[name] != "" && old && (before[name] == "stands" || killed(wires, name)):
+			got[name] = want[name] // it had died by itself; an undo that needs it starts it again
 		}
 	}
 	if !maps.Equal(got, want) {
@@ -147,8 +149,8 @@ func removing(wires []*wire) bool {
 	return slices.ContainsFunc(wires, func(w *wire) bool { return strings.HasPrefix(w.last, "remove ") })
 }
 
-func killed(wires []*wire) bool {
-	return slices.ContainsFunc(wires, func(w *wire) bool { return w.how == kills })
+func killed(wires []*wire, name string) bool {
+	return slices.ContainsFunc(wires, func(w *wire) bool { return w.killed == name })
 }
 
 // anyProject draws up to three services, each never deployed, deployed, or made by
@@ -187,6 +189,11 @@ func anyProject(t *rapid.T) (p *place, was, next rollout.Request) {
 		}
 	} else { // so that the next one is release 2 whatever was before
 		p.releases = append(p.releases, steady.Release{Project: "shop", Service: "gone", Number: 1})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.replicas)) {
+		if p.replicas[name].Release > 0 && rapid.IntRange(0, 9).Draw(t, "died before") == 0 {
+			p.dies(name)
+		}
 	}
 	p.calls = nil
 	return p, was, next

@@ -33,6 +33,7 @@ type run struct {
 	mu      sync.Mutex
 	drained map[string]steady.Drained
 	seen    map[string]bool // steps begun
+	astray  []string        // services that an undo's common shift could not take back
 }
 
 // work takes the rollout from its acceptance to its end.

@@ -124,7 +124,11 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.stillRun(ctx, s.Routes); err != nil {
 		return said{}, err
 	}
-	if err := r.engine.Router.Route(ctx, s.Routes); err != nil {
+	put := func() error { return r.engine.Router.Route(ctx, s.Routes) }
+	if r.State == steady.RolloutUndoing {
+		put = func() error { return r.goBack(ctx, s) }
+	}
+	if err := put(); err != nil {
 		return said{}, err
 	}
 	var parts []string

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -114,4 +115,49 @@ func TestRollout_OneThatSaysContinueGoesBackWithTheOthers(t *testing.T) {
 	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}) {
 		t.Errorf("containers %v", got)
 	}
+}
+
+// An old replica that has died meanwhile is started again, and keeps no other
+// service from going back.
+func TestRollout_AnOldReplicaThatHasDiedKeepsNoOtherServiceBack(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		p := newPlace()
+		d := boot(t, p)
+		p.when("look at shop-mail-2-1", func() {
+			if p.routes["mail"].Release != 2 {
+				return
+			}
+			for _, name := range []string{"shop-web-1-1", "shop-mail-2-1"} {
+				_ = p.set(name, func(c *steady.Replica) { c.State, c.ExitCode = steady.StateExited, 9 })
+			}
+			if !comes {
+				p.fails["start shop-web-1-1"] = errors.New("its network is gone")
+			}
+		})
+		end := d.fails(t, p)
+		got, mail, api := p.containers(), p.route("mail"), p.route("api")
+		if mail != "1 [shop-mail-1-1]" || api != "1 [shop-api-1-1]" {
+			t.Errorf("comes back %t: mail at %s, api at %s", comes, mail, api)
+		}
+		want := []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}
+		state := steady.RolloutRolledBack
+		if !comes {
+			want, state = []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1", "shop-web-2-1+"}, steady.RolloutFailed
+		}
+		if !slices.Equal(got, want) || end.State != state {
+			t.Errorf("comes back %t: %s, containers %v, web at %s", comes, end.State, got, p.route("web"))
+		}
+	}
+}
+
+// fails deploys the stack once, and once more with a watch window that something
+// ends.
+func (d *daemon) fails(t *testing.T, p *place) steady.Rollout {
+	t.Helper()
+	first := three("v1", steady.Rollback)
+	for i := range first.Targets {
+		first.Targets[i].Release.Spec.Update.Monitor = 0
+	}
+	d.deploy(t, p, first)
+	return d.deploy(t, p, three("v2", steady.Rollback))
 }

@@ -1,0 +1,60 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+
+	"gesalpai.ch/steady"
+)
+
+// goBack puts the routes of an undo in force: all in one move. Where that fails, as
+// it does when the old replicas of one service have died meanwhile, those are
+// started again; and in the end each service goes back that can, and only the others
+// are astray.
+func (r *run) goBack(ctx context.Context, s steady.Step) error {
+	route := r.engine.Router.Route
+	err := route(ctx, s.Routes)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	r.engine.Log.Warn("services do not go back in one move", "rollout", r.ID, "step", s.ID, "err", err)
+	r.rouse(ctx, s.Routes)
+	if err = route(ctx, s.Routes); err == nil || len(s.Routes) == 1 {
+		return err
+	}
+	var lost []string
+	var why []error
+	for _, one := range s.Routes {
+		if err := route(ctx, []steady.Route{one}); err != nil {
+			lost, why = append(lost, one.Service), append(why, err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.astray = lost
+	return errors.Join(why...)
+}
+
+// rouse starts old replicas that have died, and waits until they can serve, as far
+// as they do: one that is slow to come back is better than none.
+func (r *run) rouse(ctx context.Context, routes []steady.Route) {
+	for _, t := range routes {
+		for _, name := range t.Replicas {
+			c, err := r.engine.Runtime.Replica(ctx, name)
+			if err != nil || c.Running() {
+				continue
+			}
+			if err := r.engine.Runtime.Start(ctx, name); err != nil {
+				r.engine.Log.Warn("start an old replica that has died", "rollout", r.ID, "replica", name, "err", err)
+				continue
+			}
+			of, err := r.engine.Journal.Release(ctx, r.Project, t.Service, c.Release)
+			if err != nil {
+				continue
+			}
+			if _, err := r.engine.Prober.Ready(ctx, name, of.Spec.Probe); err != nil {
+				r.engine.Log.Warn("an old replica that had died is not ready", "rollout", r.ID, "replica", name, "err", err)
+			}
+		}
+	}
+}
