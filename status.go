@@ -9,6 +9,7 @@ type Status struct {
 	Rollout  *Rollout        `json:"rollout,omitempty"` // the one that runs now
 	Unknown  []string        `json:"unknown,omitempty"` // what could not be asked, and why: its figures are 0
 
+	Locks        []Lease             `json:"locks,omitempty"`        // of persons
 	Certificates []CertificateStatus `json:"certificates,omitempty"` // of the hosts of its routes
 }
 

@@ -21,7 +21,7 @@ takes traffic, and the processors and memory it uses beside its limits; for each
 service requests per second, errors (answers of status 500 and above, ours too) and
 latencies of the last minute, its restart policy, published ports and routes, and
 what the proxy counted for it since it began; then a line per certificate. Which
-services are under maintenance is said above it. It exits 0 whatever state the
+services are under maintenance or locked is said above it. It exits 0 whatever state the
 services are in.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -48,6 +48,9 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	}
 	if shut := maintainedNames(status); len(shut) > 0 {
 		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")
+	}
+	for _, l := range status.Locks {
+		s.say(about(l) + " is under " + l.Holder() + " for " + left(l.Expires.Sub(now)) + " more: steady lock show")
 	}
 	for _, u := range status.Unknown {
 		s.warn(u)

@@ -31,6 +31,11 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 		return steady.Status{}, err
 	}
 	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project), Certificates: b.certificatesOf(ctx, routes)}
+	for _, l := range b.rollouts.Holds(project).Held {
+		if l.Kind == steady.LeasePerson {
+			out.Locks = append(out.Locks, l)
+		}
+	}
 	f, err := b.figures(ctx, project)
 	if err != nil { // a status without figures is better than none
 		out.Unknown = append(out.Unknown, "traffic: "+err.Error())

@@ -94,6 +94,9 @@ func TestLock_WhoWaitsIsServedInOrderAndAPersonsLockKeepsAllOut(t *testing.T) {
 	if r := h.steady("lock", "acquire", "--message", "the fair is on", "--for", "1h"); r.code != 0 {
 		t.Fatalf("acquire: %+v", r)
 	}
+	if r := h.steady("status"); !strings.Contains(r.err, "is under the lock of ") {
+		t.Errorf("status: %+v", r)
+	}
 	for _, args := range [][]string{{"deploy", "-y"}, {"scale", "web=1"}, {"rollback"}, {"down"}} {
 		refused(t, h.with(release(4), args...), 11, "is locked by ", "the fair is on", "until ", "steady lock release")
 	}
