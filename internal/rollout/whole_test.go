@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/plan"
 	"gesalpai.ch/steady/internal/rollout"
 )
 
@@ -160,4 +161,26 @@ func (d *daemon) fails(t *testing.T, p *place) steady.Rollout {
 	}
 	d.deploy(t, p, first)
 	return d.deploy(t, p, three("v2", steady.Rollback))
+}
+
+func TestRollout_ARollbackTidiesUpAfterAPause(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	if end, _ := d.release(t, p, steady.Pause, "shop-mail-2-1"); end.State != steady.RolloutPaused {
+		t.Fatalf("%s, %v", end.State, end.Error)
+	}
+	q := rollout.Request{Kind: steady.KindRollback, Project: "shop"}
+	p.mu.Lock()
+	for _, r := range p.releases {
+		if r.Number == 1 {
+			q.Targets = append(q.Targets, plan.Target{Release: r, Asked: true})
+		}
+	}
+	p.mu.Unlock()
+	if r := d.deploy(t, p, q); r.State != steady.RolloutDone {
+		t.Errorf("%s, %v", r.State, r.Error)
+	}
+	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}) {
+		t.Errorf("containers %v", got)
+	}
 }
