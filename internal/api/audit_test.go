@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -183,3 +184,14 @@ type during struct {
 }
 
 func (d *during) Abort(context.Context, string, int64) error { d.do(); return nil }
+
+// What a caller says of its process is nothing, also where the kernel says nothing.
+func TestAudit_APeerByItsOwnWordIsNone(t *testing.T) {
+	l := &ledger{}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/projects/shop/abort", strings.NewReader("{}"))
+	r.Header.Set("Steady-Origin", `{"who":"eva@host","peer":{"uid":0,"pid":1,"user":"root"}}`)
+	api.Audited(api.Handler(&fake{}, slog.New(slog.DiscardHandler)), l, slog.New(slog.DiscardHandler)).ServeHTTP(httptest.NewRecorder(), r)
+	if d := l.all()[0]; d.Origin.Who != "eva@host" || d.Origin.Peer != nil {
+		t.Errorf("%+v, peer %+v", d.Origin, d.Origin.Peer)
+	}
+}

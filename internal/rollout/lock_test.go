@@ -128,9 +128,16 @@ func TestLock_ThatExpiresKeepsNobodyWaiting(t *testing.T) {
 	if _, err := d.Lock(t.Context(), lock("eva@host", 50*time.Millisecond), "", 0); err != nil {
 		t.Fatal(err)
 	}
-	if r := d.deploy(t, p, request(spec("api", "v1"))); r.State != steady.RolloutDone { // deploy waits as long as soon
-		t.Errorf("%s, %v", r.State, r.Error)
+	p.images["shop/api:v1"] = steady.Image{ID: "v1"}
+	q := request(spec("api", "v1"))
+	q.Options.WaitLock = time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	r, err := d.Accept(ctx, q)
+	if err != nil {
+		t.Fatal(err)
 	}
+	d.await(t, p, r.ID)
 	if h := d.Holds("shop"); len(h.Held) != 0 {
 		t.Errorf("%+v", h)
 	}
