@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func assetsHost(t *testing.T, project string) *host {
 		t.Fatal(err)
 	}
 	defer engine.Close()
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", project+":v1").Run() })
 	if err := image.Build(t.Context(), engine, project+":v1", filepath.Join(repo, "test/e2e/testdata/assets")); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +84,7 @@ func (h *host) inWatch(release int, check func()) steady.Receipt {
 }
 
 func TestAssets_APageOfTheReleaseBeforeFindsItsFilesInTheWatchWindow(t *testing.T) {
-	h := assetsHost(t, "hdrill-assets")
+	h := assetsHost(t, "e2e-assets")
 	// The control: where no pattern matches, the page is broken for as long.
 	h.inWatch(2, func() {
 		if status, _ := h.file(1); status != 404 {

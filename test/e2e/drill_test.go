@@ -52,7 +52,7 @@ func drillTimes() string {
 }
 
 func TestDrill_OfAServiceThatIsReplacedBesideItLosesNothingAndBothCountsAgree(t *testing.T) {
-	h := newHost(t, "hdrill-d")
+	h := newHost(t, "e2e-drill")
 	small(h, "")
 	h.deploy(1)
 	h.deploy(2)
@@ -81,7 +81,7 @@ func TestDrill_OfAServiceThatIsReplacedBesideItLosesNothingAndBothCountsAgree(t 
 
 // The positive control: where a rollout has a gap, the drill must see it.
 func TestDrill_OfAServiceThatIsReplacedWithAGapLosesAndExits5(t *testing.T) {
-	h := newHost(t, "hdrill-dgap")
+	h := newHost(t, "e2e-drillgap")
 	small(h, "      strategy: stop-first\n")
 	h.env["START_DELAY"] = "500ms"
 	h.deploy(1)
@@ -90,11 +90,11 @@ func TestDrill_OfAServiceThatIsReplacedWithAGapLosesAndExits5(t *testing.T) {
 	if r.code != 5 || lost == 0 || lost != d.Report.All.Lost || d.Proxy.Lost != int64(lost) || d.Report.During.Pause < 400*time.Millisecond {
 		t.Errorf("exit %d, proxy %+v, %+v", r.code, d.Proxy, d.Report)
 	}
-	if !strings.Contains(r.err, "the drill of hdrill-dgap/web lost ") || !strings.Contains(r.err, "its budget is 0") || !strings.Contains(r.err, "hint: ") {
+	if !strings.Contains(r.err, "the drill of e2e-drillgap/web lost ") || !strings.Contains(r.err, "its budget is 0") || !strings.Contains(r.err, "hint: ") {
 		t.Errorf("%s", r.err)
 	}
 	r = h.steady("drill", "web", "--yes", "--for", "1s", "--path", "/echo", "--budget", "1000000", "--progress", "plain")
-	for _, words := range []string{"drilled hdrill-dgap/web release 3", "before", "during", "after", "5xx ", "status ", " lost (", "proxy, meanwhile"} {
+	for _, words := range []string{"drilled e2e-drillgap/web release 3", "before", "during", "after", "5xx ", "status ", " lost (", "proxy, meanwhile"} {
 		if r.code != 0 || !strings.Contains(r.out, words) {
 			t.Errorf("within its budget: exit %d, lacks %q\n%s%s", r.code, words, r.out, r.err)
 		}
@@ -103,15 +103,15 @@ func TestDrill_OfAServiceThatIsReplacedWithAGapLosesAndExits5(t *testing.T) {
 }
 
 func TestDrill_RollsNothingOutThatItCouldNotJudge(t *testing.T) {
-	h := newHost(t, "hdrill-dunfit")
+	h := newHost(t, "e2e-drillunfit")
 	small(h, "")
 	h.deploy(1)
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
 	r := h.steady("drill", "web", "--yes", "--for", "1s", "--target", elsewhere.URL)
-	refused(t, r, 23, "the load does not reach hdrill-dunfit/web")
+	refused(t, r, 23, "the load does not reach e2e-drillunfit/web")
 	h.serves(1)
-	refused(t, h.steady("drill", "nothing", "--yes"), 2, "hdrill-dunfit has no service nothing")
+	refused(t, h.steady("drill", "nothing", "--yes"), 2, "e2e-drillunfit has no service nothing")
 	refused(t, h.steady("drill", "web", "-p", "nobody", "--yes"), 2, "no project nobody")
 
 	// Interrupted, the load ends and the rollout goes on.
