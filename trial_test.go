@@ -213,7 +213,7 @@ func TestTrial_WhatNeverAnswersIsFound(t *testing.T) {
 		fresh.hangs = true
 		return old, fresh
 	})
-	if !strings.Contains(words, "more wait for longer than") {
+	if !strings.Contains(words, "more wait for longer (allowed") {
 		t.Error(words)
 	}
 }
