@@ -12,7 +12,7 @@ const (
 	fewAnswers  = 20                    // fewer say nothing of how long answers take
 	fewKnown    = 100                   // of a release that serves beside: fewer, and the time before the shift is better known
 	fewSpans    = 3                     // failures within fewer spans between two looks are one mishap
-	slowSpans   = 7                     // so many spans must be slow, and
+	slowSpans   = 8                     // so many spans must be slow, and
 	mostSpans   = 2.0 / 3               // this share of all, or it is a pause
 	grain       = 10 * time.Millisecond // slower by less is not slower
 	likewise    = 1.5                   // up to so many times what the release before had is no difference
