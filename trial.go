@@ -12,7 +12,7 @@ const (
 	fewAnswers  = 20                    // fewer say nothing of how long answers take
 	fewKnown    = 100                   // of a release that serves beside: fewer, and the time before the shift is better known
 	fewSpans    = 3                     // failures within fewer spans between two looks are one mishap
-	slowSpans   = 7                     // so many spans must be slow, and
+	slowSpans   = 8                     // so many spans must be slow, and
 	mostSpans   = 2.0 / 3               // this share of all, or it is a pause
 	grain       = 10 * time.Millisecond // slower by less is not slower
 	likewise    = 1.5                   // up to so many times what the release before had is no difference
@@ -39,7 +39,7 @@ type Trial struct {
 	faults    int  // spans between two looks in which something failed
 	settled   *Flow
 	spans     int // between two looks, since then, in which something was answered or hung
-	slow      map[float64]slowness
+	slow      map[way]slowness
 	arrivals  []arrival
 }
 
@@ -71,7 +71,7 @@ func NewTrial(w Watch, newer, older int, start, before Flow) *Trial {
 }
 
 func (t *Trial) begin() {
-	t.now, t.settled, t.faults, t.spans, t.slow = t.start, nil, 0, 0, map[float64]slowness{}
+	t.now, t.settled, t.faults, t.spans, t.slow = t.start, nil, 0, 0, map[way]slowness{}
 	t.arrivals = []arrival{{t.at, t.start.Counts.Requests}}
 }
 
@@ -154,28 +154,35 @@ func (t *Trial) slower(known Flow) string {
 	if t.watch.Latency <= 0 || known.Took.Count() < fewAnswers {
 		return ""
 	}
-	if minus(t.now.Took, t.prev.Took).Count()+t.hung(t.limit(known, 0.5)) > 0 {
+	if minus(t.now.Took, t.prev.Took).Count()+t.hung(t.limit(known, ways[0])) > 0 {
 		t.spans++
 	}
-	for _, by := range []struct {
-		quantile, most float64
-		words          string
-	}{{0.5, 0.5, "half of them"}, {0.9, 0.25, "a quarter of them"}} {
-		limit := t.limit(known, by.quantile)
-		if !t.later(known, limit, by.quantile, by.most) {
-			continue
+	for _, by := range ways {
+		if limit := t.limit(known, by); t.later(known, limit, by) {
+			return t.slowWords(known, limit, by)
 		}
-		took := minus(t.now.Took, t.settled.Took)
-		slowest := took.Quantile(1 - by.most)
-		if hung := t.hung(limit); hung > took.Count()/4 {
-			return fmt.Sprintf("release %d answered %d requests in %s, and %d more wait for longer than %s (release %d: half within %s, nine of ten within %s)",
-				t.new, tries(t.now.Counts.Minus(t.start.Counts)), t.at.Round(100*time.Millisecond), hung, round(limit), t.old, round(known.Took.Quantile(0.5)), round(known.Took.Quantile(0.9)))
-		}
-		return fmt.Sprintf("release %d answered %d requests in %s, %s in more than %s (allowed %s; release %d: half within %s, nine of ten within %s)",
-			t.new, tries(t.now.Counts.Minus(t.start.Counts)), t.at.Round(100*time.Millisecond), by.words, round(slowest), round(limit), t.old,
-			round(known.Took.Quantile(0.5)), round(known.Took.Quantile(0.9)))
 	}
 	return ""
+}
+
+// way is one in which a release may be slower: more than most of its answers are
+// slower than the old one's quantile allows.
+type way struct {
+	quantile, most float64
+	words          string
+}
+
+var ways = [...]way{{0.5, 0.5, "half of them"}, {0.9, 0.25, "a quarter of them"}}
+
+func (t *Trial) slowWords(known Flow, limit time.Duration, by way) string {
+	took, hung := minus(t.now.Took, t.settled.Took), t.hung(limit)
+	what := fmt.Sprintf("%s in more than %s (allowed %s", by.words, round(took.Quantile(1-by.most)), round(limit))
+	if hung > took.Count()/4 {
+		what = fmt.Sprintf("and %d more wait for longer (allowed %s", hung, round(limit))
+	}
+	return fmt.Sprintf("release %d answered %d requests in %s, %s; release %d: half within %s, nine of ten within %s)",
+		t.new, tries(t.now.Counts.Minus(t.start.Counts)), t.at.Round(100*time.Millisecond), what,
+		t.old, round(known.Took.Quantile(0.5)), round(known.Took.Quantile(0.9)))
 }
 
 // settle notes from when on latency is judged, once that time has come.
@@ -190,9 +197,9 @@ func (t *Trial) settle() {
 	t.settled = &from
 }
 
-// limit is what is too slow for the new one, by a quantile of the old one.
-func (t *Trial) limit(known Flow, quantile float64) time.Duration {
-	was := known.Took.Quantile(quantile)
+// limit is what is too slow for the new one.
+func (t *Trial) limit(known Flow, by way) time.Duration {
+	was := known.Took.Quantile(by.quantile)
 	return max(time.Duration(t.watch.Latency*float64(was)), was+grain)
 }
 
@@ -200,18 +207,18 @@ func (t *Trial) limit(known Flow, quantile float64) time.Duration {
 // take longer than limit, and not only in some spans. What still waits after that
 // time is among them; what was open when latency began to be judged is not, as it
 // had come before.
-func (t *Trial) later(known Flow, limit time.Duration, quantile, most float64) bool {
+func (t *Trial) later(known Flow, limit time.Duration, by way) bool {
 	waiting := int64(known.Open.Requests)
-	most = max(most, likewise*atMost(beyond(known.Took, limit)+waiting, known.Took.Count()+waiting))
+	most := max(by.most, likewise*atMost(beyond(known.Took, limit)+waiting, known.Took.Count()+waiting))
 	took, hung := minus(t.now.Took, t.settled.Took), t.hung(limit)
-	was := t.slow[quantile]
+	was := t.slow[by]
 	now := slowness{spans: was.spans}
 	now.slow = max(0, beyond(took, limit)+hung-int64(t.settled.Open.Requests))
 	now.all = max(now.slow, took.Count()+hung-int64(t.settled.Open.Requests))
 	if more := now.slow - was.slow; more > 0 && float64(more) > most*float64(now.all-was.all) {
 		now.spans++
 	}
-	t.slow[quantile] = now
+	t.slow[by] = now
 	return now.all >= fewAnswers && now.spans >= slowSpans && float64(now.spans) >= mostSpans*float64(t.spans) &&
 		evident(now.slow, now.all, most)
 }

@@ -84,8 +84,10 @@ func (b *builder) keepWarm(m *move, needs []string) {
 	switch {
 	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob:
 	case m.Warm > 0:
-		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: m.From, For: m.Warm, Needs: needs})
+		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: m.From, For: m.Warm, Needs: needs,
+			Cause: "kept running, without traffic"})
 	case was > 0:
-		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: was, Needs: needs})
+		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: was, Needs: needs,
+			Cause: "not kept running any more"})
 	}
 }

@@ -50,8 +50,9 @@ func TestWarm_ARollbackOnlyShiftsAndTheWarmReleaseIsRetiredInTime(t *testing.T) 
 	slices.Sort(shifting)
 	t.Logf("%d rollbacks to a warm release: from accepted to shifted %s to %s, median %s; the shift itself %s to %s",
 		flips, whole[0], whole[flips-1], whole[flips/2], shifting[0], shifting[flips-1])
-	if whole[0] > 100*time.Millisecond { // the best of them: the rest is the machine's
-		t.Error("a rollback to a warm release takes longer than 100 ms")
+	// The best of them: the rest is the machine's, on which much else may run.
+	if shifting[0] > 100*time.Millisecond || whole[0] > time.Second {
+		t.Error("a rollback to a warm release does more than to shift")
 	}
 	if now := h.started(both); now != began {
 		t.Errorf("the containers were started again: %s, %s", began, now)

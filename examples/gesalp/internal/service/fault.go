@@ -2,9 +2,10 @@ package service
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,7 @@ func (f Fault) spoil(h http.Handler) http.Handler {
 	if f == (Fault{}) {
 		return h
 	}
+	var n atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/health" {
 			h.ServeHTTP(w, r)
@@ -40,7 +42,7 @@ func (f Fault) spoil(h http.Handler) http.Handler {
 		if !sleep(r.Context(), f.Delay) {
 			return
 		}
-		if rand.Float64() < f.Share {
+		if i := float64(n.Add(1)); math.Floor(i*f.Share) > math.Floor((i-1)*f.Share) { // evenly, so that a test is alike each time
 			http.Error(w, "this release fails, for a test", http.StatusInternalServerError)
 			return
 		}
