@@ -12,6 +12,9 @@ type Flow struct {
 	Routed  bool          `json:"routed"`  // it takes traffic, by the table in force
 	Minute  Span          `json:"minute"`  // the last minute, or as much of it as there was
 	Lately  Span          `json:"lately"`  // the last seconds: 5 to 10
+
+	Waits       Latencies     `json:"waits,omitempty"`        // of what was held since the proxy began
+	LongestWait time.Duration `json:"longest_wait,omitempty"` // of those
 }
 
 // Flows is every flow by service and release, as Traffic.
@@ -75,6 +78,8 @@ func (f Flows) Of(service string) Flow {
 		all.Routed = all.Routed || one.Routed
 		all.Minute = all.Minute.Plus(one.Minute)
 		all.Lately = all.Lately.Plus(one.Lately)
+		all.Waits = all.Waits.Plus(one.Waits)
+		all.LongestWait = max(all.LongestWait, one.LongestWait)
 	}
 	return all
 }

@@ -39,7 +39,7 @@ func (e *Engine) recover(ctx context.Context) error {
 // takeUp goes on with a rollout whose daemon died.
 func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
 	r.plan, r.seen = p, begun
-	r.start = r.traffic(ctx)
+	defer r.count(ctx)()
 	r.engine.mu.Lock()
 	r.past = removing(p, begun)
 	r.engine.mu.Unlock()

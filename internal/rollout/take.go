@@ -127,6 +127,7 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.engine.Router.Route(ctx, s.Routes); err != nil {
 		return said{}, err
 	}
+	r.shifted(ctx, s)
 	var parts []string
 	for _, t := range s.Routes {
 		switch {

@@ -98,6 +98,12 @@ CREATE TABLE maintenance (
 `,
 	`ALTER TABLE routes ADD COLUMN rules TEXT NOT NULL DEFAULT 'null';`,
 	`ALTER TABLE routes ADD COLUMN passing TEXT NOT NULL DEFAULT '{}';`,
+	`CREATE TABLE readings (
+	rollout INTEGER NOT NULL REFERENCES rollouts (id),
+	at      INTEGER NOT NULL,
+	reading TEXT    NOT NULL,
+	PRIMARY KEY (rollout, at)
+) STRICT, WITHOUT ROWID;`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
