@@ -115,5 +115,6 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 	if err != nil { // what a plan foretells of them is no reason to fail
 		e.Log.Warn("ask who has streams open", "project", q.Project, "err", err)
 	}
-	return plan.Input{Project: q.Project, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options}, nil
+	return plan.Input{Project: q.Project, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
+		Past: e.past(ctx, q.Project)}, nil
 }

@@ -135,6 +135,13 @@ func (p *place) Reading(context.Context, string, time.Time) (steady.Reading, err
 	return out, nil
 }
 
+func (p *place) Rollouts(_ context.Context, _ string, limit int) ([]steady.Rollout, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(p.rollouts), func(a, b steady.Rollout) int { return int(b.ID - a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
 func (p *place) Events(_ context.Context, id, after int64) ([]steady.Event, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

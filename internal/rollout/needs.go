@@ -111,6 +111,8 @@ type Journal interface {
 	Progress(ctx context.Context, rollout int64) (p steady.Plan, begun, done map[string]bool, err error)
 	// Event appends to the rollout's stream, numbers it and keeps it.
 	Event(ctx context.Context, e *steady.Event) error
+	// Rollouts lists a project's, newest first: at most limit.
+	Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error)
 	// Events lists those of a rollout with Seq > after.
 	Events(ctx context.Context, rollout, after int64) ([]steady.Event, error)
 	// PutReading keeps a reading until the rollout has ended; its At tells it from

@@ -180,3 +180,30 @@ func TestReceipt_OfALongRolloutHasBoundedReadingsAndWholeFigures(t *testing.T) {
 		t.Errorf("%d stretches with %d requests, of %d", n, sum, s.Releases[1].Requests)
 	}
 }
+
+func TestPlan_SaysHowItWentTheLastTime(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	gap := func(s *steady.Spec) { s.Update.Order = steady.StopFirst }
+	for _, v := range []string{"v1", "v2"} {
+		d.deploy(t, p, request(spec("api", v, gap)))
+	}
+	done := d.deploy(t, p, request(spec("api", "v3", gap)))
+	p.sick["shop-api-4-1"] = steady.ErrNotReady
+	d.deploy(t, p, request(spec("api", "v4", gap))) // fails: nobody wants that to be told
+	got, err := d.Plan(t.Context(), request(spec("api", "v5", gap)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := got.Of("api")
+	if s.Last == nil || s.Last.Rollout != done.ID || s.Last.Gap != done.Receipt.Services[0].Gap || s.Gap != s.Last.Gap || s.Last.Ready <= 0 {
+		t.Errorf("last time %+v, the receipt %+v", s.Last, done.Receipt)
+	}
+	other, err := d.Plan(t.Context(), request(spec("api", "v5")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := other.Of("api"); s.Last != nil || s.Gap != 0 {
+		t.Errorf("another strategy has %+v", s.Last)
+	}
+}
