@@ -53,6 +53,7 @@ var (
 	ErrNginx       = &Error{Code: "nginx", Text: "nginx does not take the site"}
 	ErrSiteTaken   = &Error{Code: "site-taken", Text: "the site is another's"}
 	ErrNoSite      = &Error{Code: "no-site", Text: "no such site"}
+	ErrLossBudget  = &Error{Code: "loss-budget", Text: "more was lost than the budget allows"}
 	ErrUnsupported = &Error{Code: "unsupported", Text: "not supported"}
 	ErrInternal    = &Error{Code: "internal", Text: "internal error"}
 )

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"internal/listen":             {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
-	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy"},
+	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/web"},
 	"cmd/steady":                  {"internal/cli"},
 	"internal/daemon":             nil,                       // all but cli: see allowed
 	"internal/docker/runtimetest": {".", "internal/rollout"}, // the suite that the fake and the real Runtime both pass

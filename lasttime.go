@@ -12,11 +12,12 @@ type LastTime struct {
 	LongestWait time.Duration `json:"longest_wait,omitempty"` // of what was held meanwhile
 	Held        int64         `json:"held,omitempty"`         // how many waited
 	Losses      Losses        `json:"losses"`
+	Missed      bool          `json:"missed,omitempty"` // Losses are not all that there may have been
 }
 
 // LastTime is the service's part of the receipt, for the next plan.
 func (r Receipt) LastTime(service string) LastTime {
 	s, _ := r.Of(service)
 	return LastTime{Rollout: r.Rollout, Ended: r.Ended, Ready: s.Ready, Gap: s.Gap,
-		LongestWait: s.Answered().LongestWait, Held: s.All().Held, Losses: s.Losses()}
+		LongestWait: s.Answered().LongestWait, Held: s.All().Held, Losses: s.Losses(), Missed: len(r.Missed) > 0}
 }

@@ -41,6 +41,7 @@ type session struct {
 	out    io.Writer
 	err    io.Writer
 	shared sharedFlags
+	budget budget
 	begun  bool // a command runs: the command line was understood
 }
 

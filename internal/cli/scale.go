@@ -32,6 +32,7 @@ func (s *session) scaleCommand() *cobra.Command {
 			})
 		},
 	}
+	s.addBudget(c.Flags())
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	return c
 }

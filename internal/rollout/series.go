@@ -19,6 +19,9 @@ func (c counted) series(services []steady.ServiceReceipt) *steady.Series {
 	if len(at) < 2 {
 		return nil
 	}
+	if n := len(at); n > 3 && at[n-1].At.Sub(at[n-2].At) < at[n-2].At.Sub(at[n-3].At)/2 {
+		at = append(at[:n-2], at[n-1]) // of so short a stretch no rate can be told
+	}
 	out := &steady.Series{From: at[0].At}
 	for _, r := range at[1:] {
 		out.Until = append(out.Until, r.At.Sub(at[0].At))
