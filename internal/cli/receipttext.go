@@ -105,7 +105,7 @@ func serviceNotes(x steady.Receipt, s steady.ServiceReceipt) string {
 		lines = append(lines, "gap     "+span(s.Gap)+" without a replica")
 	}
 	for _, u := range s.Uncounted {
-		lines = append(lines, "besides "+u)
+		lines = append(lines, "not counted: "+u)
 	}
 	if len(lines) == 0 {
 		return ""
@@ -121,6 +121,11 @@ func course(x steady.Receipt) string {
 		row []string
 	}
 	var lines []line
+	for _, shift := range x.Shifts {
+		for _, s := range shift.Services {
+			lines = append(lines, line{shift.At, []string{s.Service, "shift", "", shiftText(s)}})
+		}
+	}
 	for _, p := range x.Phases {
 		if p.Kind == steady.StepShift {
 			continue
@@ -130,11 +135,6 @@ func course(x steady.Receipt) string {
 			kind = "undo " + kind
 		}
 		lines = append(lines, line{p.Began, []string{orDash(p.Service), kind, span(p.Ended.Sub(p.Began)), ""}})
-	}
-	for _, shift := range x.Shifts {
-		for _, s := range shift.Services {
-			lines = append(lines, line{shift.At, []string{s.Service, "shift", "", shiftText(s)}})
-		}
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
 	for _, l := range lines {

@@ -256,16 +256,16 @@ type event struct {
 
 func course(x steady.Receipt) []event {
 	var out []event
+	for _, shift := range x.Shifts {
+		for _, s := range shift.Services {
+			out = append(out, event{At: shift.At, Service: s.Service, What: shifted(s)})
+		}
+	}
 	for _, p := range x.Phases {
 		if p.Kind == steady.StepShift {
 			continue
 		}
 		out = append(out, event{At: p.Began, Service: orDash(p.Service), What: phaseName(p), Took: span(p.Ended.Sub(p.Began))})
-	}
-	for _, shift := range x.Shifts {
-		for _, s := range shift.Services {
-			out = append(out, event{At: shift.At, Service: s.Service, What: shifted(s)})
-		}
 	}
 	slices.SortStableFunc(out, func(a, b event) int { return a.At.Compare(b.At) })
 	for i := range out {

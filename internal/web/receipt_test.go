@@ -42,8 +42,8 @@ func rolled() steady.Rollout {
 		After:   steady.Stretch{For: 6 * time.Second, Requests: 1420, Took: spread(1414, 27*time.Millisecond)}}
 	db := steady.ServiceReceipt{Service: "<db>&", From: 41, To: 42, Strategy: steady.StopFirst, Gap: 1700 * time.Millisecond, Ready: 1100 * time.Millisecond,
 		Releases: map[int]steady.Counts{0: {Requests: 12, Lost: 12}, 41: {Requests: 300, Answered: 290, Errors: 4, Lost: 6, Cut: 6}, 42: {Requests: 200, Answered: 200}},
-		Answers: map[int]steady.Answers{41: {Classes: [6]int64{0, 0, 286, 0, 0, 4}, Took: spread(290, 4*time.Millisecond)}, 42: {Classes: [6]int64{0, 0, 200}, Took: spread(200, 4*time.Millisecond)}},
-		Drained: steady.Drained{Requests: 6, Cut: 6, Longest: time.Second}, Uncounted: []string{"calls by its name <script>alert(1)</script>"}}
+		Answers:  map[int]steady.Answers{41: {Classes: [6]int64{0, 0, 286, 0, 0, 4}, Took: spread(290, 4*time.Millisecond)}, 42: {Classes: [6]int64{0, 0, 200}, Took: spread(200, 4*time.Millisecond)}},
+		Drained:  steady.Drained{Requests: 6, Cut: 6, Longest: time.Second}, Uncounted: []string{"calls by its name <script>alert(1)</script>"}}
 	x := &steady.Receipt{Rollout: 7, Project: "shop", Took: 14200 * time.Millisecond, Began: began, Ended: at(14.2), Services: []steady.ServiceReceipt{api, db},
 		Shifts: []steady.Shifted{
 			{At: at(4.0), Step: "db/withdraw", Services: []steady.ServiceShift{{Service: "<db>&", Release: 41, Left: steady.Open{Requests: 6}}}},
