@@ -2,8 +2,13 @@ package web_test
 
 import (
 	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
 	"math"
-	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,17 +112,148 @@ func page(t *testing.T, r steady.Rollout) string {
 	if err := web.Receipt(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	if to := os.Getenv("HREC_OUT"); to != "" {
-		os.WriteFile(to, b.Bytes(), 0o644)
-	}
 	return b.String()
 }
 
 func TestReceipt_SaysWhatWasLost(t *testing.T) {
 	got := page(t, rolled())
-	for _, want := range []string{"3,822 requests, 18 lost (6 cut by the drain’s clock), 3 streams closed in order", "41, old", "42, new", "no replica", "prefers-color-scheme", "<desc id="} {
+	for _, want := range []string{
+		"3,822 requests, 18 lost (6 cut by the drain’s clock), 3 streams closed in order", `class="verdict bad"`,
+		"41, old", "42, new", "no replica", "17 requests and 6 streams were in flight at the old one", "without a replica</dt><dd>1.7 s",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	r := rolled()
+	r.Receipt.Services = r.Receipt.Services[:1]
+	if got := page(t, r); !strings.Contains(got, "3,310 requests, 0 lost") || strings.Contains(got, "verdict bad") {
+		t.Error("where nothing was lost it says otherwise")
+	}
+	r.Receipt.Missed = []steady.Missed{{From: at(1), To: at(2), Open: steady.Open{Requests: 4}}}
+	if got := page(t, r); strings.Contains(got, "0 lost") || !strings.Contains(got, "Nothing was counted from 18:04:06.0 to 18:04:07.0 UTC") {
+		t.Error("it does not say what was not counted")
+	}
+}
+
+var rows = regexp.MustCompile(`(?s)<tr[^>]*><th scope="row">.*?</tr>`)
+var cells = regexp.MustCompile(`<td>([^<]*)</td>`)
+
+func TestReceipt_TablesHoldTheReceiptsFigures(t *testing.T) {
+	r := rolled()
+	got := page(t, r)
+	table := got[strings.Index(got, `<table class="releases">`):]
+	row := rows.FindAllString(table[:strings.Index(table, "</table>")], -1)
+	if len(row) != 2 {
+		t.Fatalf("%d rows of releases", len(row))
+	}
+	for i, release := range []int{41, 42} {
+		c, a := r.Receipt.Services[0].Releases[release], r.Receipt.Services[0].Answers[release].Classes
+		want := []int64{c.Requests, a[1], a[2], a[3], a[4], a[5], c.Lost, c.Cut, c.Left, c.Retried, c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsCut}
+		told := cells.FindAllStringSubmatch(row[i], -1)
+		if len(told) != len(want) {
+			t.Fatalf("%d cells, want %d", len(told), len(want))
+		}
+		for k, cell := range told {
+			if strings.ReplaceAll(cell[1], ",", "") != fmt.Sprint(want[k]) {
+				t.Errorf("release %d, column %d: %s, want %d", release, k, cell[1], want[k])
+			}
+		}
+	}
+}
+
+func TestReceipt_EscapesWhatOthersNamed(t *testing.T) {
+	r := rolled()
+	r.Project, r.Who = `<img src=x onerror=alert(1)>`, `"><svg onload=alert(1)>`
+	r.Receipt.Project = r.Project
+	r.Error = &steady.Error{Text: "</style></p><script>alert(1)</script>"}
+	got := page(t, r)
+	for _, never := range []string{"<script", "<img", "<svg onload", "<db>", "</style></p>"} {
+		if strings.Contains(got, never) {
+			t.Errorf("the page holds %q", never)
+		}
+	}
+}
+
+func TestReceipt_NeedsNothingFromElsewhere(t *testing.T) {
+	got := page(t, rolled())
+	for _, never := range []string{"http://", "https://", "src=", "href=", "url(", "@import", " on"} {
+		if never == " on" { // event handlers
+			if regexp.MustCompile(`\son[a-z]+=`).MatchString(got) {
+				t.Error("the page has an event handler")
+			}
+			continue
+		}
+		if strings.Contains(got, never) {
+			t.Errorf("the page holds %q", never)
+		}
+	}
+}
+
+var pictures = regexp.MustCompile(`(?s)<svg .*?</svg>`)
+var figures = regexp.MustCompile(`-?[0-9.]+`)
+
+// Each picture is well-formed, told to who cannot see it, and stays in its frame.
+func TestReceipt_PicturesAreWholeAndSayWhatTheyShow(t *testing.T) {
+	got := page(t, rolled())
+	all := pictures.FindAllString(got, -1)
+	if len(all) != 8 { // the course; three of api, four of db
+		t.Fatalf("%d pictures", len(all))
+	}
+	for _, svg := range all {
+		d := xml.NewDecoder(strings.NewReader(svg))
+		named, paths := map[string]bool{}, 0
+		for {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, svg)
+			}
+			e, ok := token.(xml.StartElement)
+			if !ok {
+				continue
+			}
+			named[e.Name.Local] = true
+			for _, a := range e.Attr {
+				if a.Name.Local == "d" {
+					paths++
+					within(t, a.Value)
+				}
+			}
+		}
+		if !named["title"] || !named["desc"] || paths == 0 {
+			t.Errorf("a picture without title, description or anything drawn: %.200s", svg)
+		}
+	}
+	if strings.Contains(got, "NaN") || strings.Contains(got, "Inf") || strings.Contains(got, "ZgotmplZ") {
+		t.Error("something cannot be drawn")
+	}
+}
+
+// within checks that a path's points are within the view box.
+func within(t *testing.T, path string) {
+	t.Helper()
+	for _, point := range regexp.MustCompile(`[ML][^MLZ]*`).FindAllString(path, -1) {
+		at := figures.FindAllString(point, 2)
+		for i, most := range []float64{760, 600} {
+			if v, err := strconv.ParseFloat(at[i], 64); err != nil || v < 0 || v > most {
+				t.Fatalf("%s lies outside: %v", point, err)
+			}
+		}
+	}
+}
+
+func TestReceipt_OfARolloutThatCountedNothingIsAPageTooAndOneThatIsUnchanged(t *testing.T) {
+	r := rolled()
+	r.Receipt.Series, r.Receipt.Phases, r.Receipt.Shifts = nil, nil, nil
+	r.Receipt.Services = []steady.ServiceReceipt{{Service: "worker", To: 1}}
+	if got := page(t, r); !strings.Contains(got, "nothing came to it through steady") {
+		t.Error("it does not say that nothing came")
+	}
+	r.State, r.Receipt = steady.RolloutUnchanged, &steady.Receipt{Project: "shop"}
+	if got := page(t, r); !strings.Contains(got, "0 requests, 0 lost") {
+		t.Error("an unchanged one says something else")
 	}
 }
