@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,5 +206,22 @@ func TestPlan_SaysHowItWentTheLastTime(t *testing.T) {
 	}
 	if s, _ := other.Of("api"); s.Last != nil || s.Gap != 0 {
 		t.Errorf("another strategy has %+v", s.Last)
+	}
+}
+
+func TestReceipt_OfAnAdoptionSaysWhatIsNotCounted(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	p.replicas["shop-api-1"] = steady.Replica{ID: "old", Name: "shop-api-1", Service: "api", Number: 1, State: steady.StateRunning,
+		Published: []steady.Port{{Published: 8000, Target: 8000}}}
+	p.projects["shop-api-1"] = "shop"
+	s, _ := d.deploy(t, p, request(spec("api", "v1"))).Receipt.Of("api")
+	if s.Strategy != steady.StrategyAdopt || len(s.Uncounted) != 1 || !strings.Contains(s.Uncounted[0], "shop-api-1 itself") || s.Losses().StreamsCut != 1 {
+		t.Errorf("receipt of an adoption %+v", s)
+	}
+	off := func(s *steady.Spec) { s.Internal = steady.InternalOff }
+	s, _ = d.deploy(t, p, request(spec("api", "v2", off))).Receipt.Of("api")
+	if len(s.Uncounted) != 1 || !strings.HasSuffix(s.Uncounted[0], "x-steady.internal is off") {
+		t.Errorf("not counted: %q", s.Uncounted)
 	}
 }

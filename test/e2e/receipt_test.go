@@ -66,7 +66,6 @@ type following struct {
 	*host
 	cmd    *exec.Cmd
 	events chan steady.Event
-	last   steady.Event
 }
 
 func (h *host) follow(args ...string) *following {
