@@ -180,7 +180,7 @@ func TestReceipt_IsWhatTheLoadCounted(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) { countedAlike(t, h, int64(i+2), crash != "") })
 	}
-	quiet := load.Start(load.Options{URL: h.api(), Rate: 100, Duration: time.Minute, WebSockets: -1, SSEs: -1})
+	quiet := load.Start(load.Options{URL: h.api(), Rate: 100, Duration: time.Minute, WebSockets: -1, SSEs: -1, SlowMax: 200 * time.Millisecond})
 	r := h.deploy(4, "--loss-budget", "0")
 	if got := quiet.Stop(); !got.Clean() {
 		t.Errorf("lost under load:\n%s", got)
