@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -82,5 +83,21 @@ func TestPhases_StepsThatOverlapAreOneAndThoseLaterAnother(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("phase %+v, want %+v", got[i], want[i])
 		}
+	}
+}
+
+func TestSeries_ShiftsBeginAStretchOfTheirOwn(t *testing.T) {
+	shift := reads(2.5, -9, map[int]int64{1: 25})
+	shift.Shift = &steady.Shifted{At: shift.At}
+	c := counted{plan: steady.Plan{Project: "shop"}, readings: []steady.Reading{
+		reads(0, -9, map[int]int64{1: 0}), reads(1, -9, map[int]int64{1: 10}), reads(2, -9, map[int]int64{1: 20}), shift,
+		reads(2.6, -9, map[int]int64{1: 25, 2: 1}), reads(4, -9, map[int]int64{1: 25, 2: 15}), reads(4.125, -9, map[int]int64{1: 25, 2: 16}),
+	}}
+	got := c.series([]steady.ServiceReceipt{{Service: "api", Releases: map[int]steady.Counts{2: {}, 1: {}}}})
+	if !slices.Equal(got.Until, []time.Duration{time.Second, 2 * time.Second, 2500 * time.Millisecond, 4125 * time.Millisecond}) {
+		t.Errorf("stretches until %v", got.Until)
+	}
+	if !slices.Equal(got.Lines[0].Requests, []int64{10, 10, 5, 0}) || !slices.Equal(got.Lines[1].Requests, []int64{0, 0, 0, 16}) {
+		t.Errorf("lines %+v", got.Lines)
 	}
 }

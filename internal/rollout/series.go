@@ -3,6 +3,7 @@ package rollout
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -10,17 +11,9 @@ import (
 // series lays the readings out as stretches, a line for each release that counted
 // anything; nil where there is nothing to lay out.
 func (c counted) series(services []steady.ServiceReceipt) *steady.Series {
-	var at []steady.Reading
-	for i, r := range c.readings {
-		if r.Shift == nil || i == 0 || i == len(c.readings)-1 {
-			at = append(at, r)
-		}
-	}
+	at := c.points()
 	if len(at) < 2 {
 		return nil
-	}
-	if n := len(at); n > 3 && at[n-1].At.Sub(at[n-2].At) < at[n-2].At.Sub(at[n-3].At)/2 {
-		at = append(at[:n-2], at[n-1]) // of so short a stretch no rate can be told
 	}
 	out := &steady.Series{From: at[0].At}
 	for _, r := range at[1:] {
@@ -35,6 +28,42 @@ func (c counted) series(services []steady.ServiceReceipt) *steady.Series {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Release, b.Release))
 	})
 	return out
+}
+
+const (
+	// apart is the least time between two points: of a shorter stretch no rate can be
+	// told.
+	apart = 200 * time.Millisecond
+	// drawnShifts bounds the points that stand at shifts; those of rollouts with more
+	// batches fall between two others.
+	drawnShifts = 20
+)
+
+// points are the readings between which the stretches lie. Shifts are among them,
+// so that a picture shows each release from its own on.
+func (c counted) points() []steady.Reading {
+	n := len(c.readings)
+	if n < 2 {
+		return nil
+	}
+	shifts := []time.Time{c.readings[n-1].At}
+	for _, r := range c.readings {
+		if r.Shift != nil && len(shifts) <= drawnShifts && far(r.At, shifts) {
+			shifts = append(shifts, r.At)
+		}
+	}
+	var out []steady.Reading
+	for i, r := range c.readings {
+		if i == 0 || slices.ContainsFunc(shifts, r.At.Equal) || r.Shift == nil && far(r.At, shifts) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// far says whether t is apart from all of them.
+func far(t time.Time, from []time.Time) bool {
+	return !slices.ContainsFunc(from, func(f time.Time) bool { return t.Sub(f).Abs() < apart })
 }
 
 func line(project, service string, release int, at []steady.Reading) steady.Line {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -116,6 +117,7 @@ type serviceView struct {
 	Facts    []fact
 	Figures  []releaseFigures
 	Held     bool
+	Plots    bool // there were requests
 	Spans    []stretch
 	Requests plot
 	Errors   *plot // nil: there were none
@@ -133,7 +135,7 @@ type releaseFigures struct {
 
 func newServiceView(x steady.Receipt, s steady.ServiceReceipt, i int) serviceView {
 	all := s.All()
-	v := serviceView{ServiceReceipt: s, Project: x.Project, Held: all.Held > 0, Facts: serviceFacts(s)}
+	v := serviceView{ServiceReceipt: s, Project: x.Project, Held: all.Held > 0, Plots: all.Requests > 0, Facts: serviceFacts(s)}
 	for _, n := range slices.Sorted(maps.Keys(s.Releases)) {
 		v.Figures = append(v.Figures, newFigures(s, n, v.Held))
 	}
@@ -204,14 +206,18 @@ func drained(d steady.Drained) string {
 	if d.Requests+d.Streams == 0 {
 		return "nothing was in flight"
 	}
-	text := fmt.Sprintf("%s in flight, the longest for %s", count(int64(d.Requests), "request"), span(d.Longest))
-	if d.Cut > 0 {
-		text += ", " + number(int64(d.Cut)) + " cut"
+	var parts []string
+	if d.Requests > 0 {
+		text := fmt.Sprintf("%s in flight, the longest for %s", count(int64(d.Requests), "request"), span(d.Longest))
+		if d.Cut > 0 {
+			text += ", " + number(int64(d.Cut)) + " cut"
+		}
+		parts = append(parts, text)
 	}
 	if d.Streams > 0 {
-		text += fmt.Sprintf("; %s: %d ended, %d closed, %d cut", count(int64(d.Streams), "stream"), d.StreamsEnded, d.StreamsClosed, d.StreamsCut)
+		parts = append(parts, fmt.Sprintf("%s: %d ended, %d closed, %d cut", count(int64(d.Streams), "stream"), d.StreamsEnded, d.StreamsClosed, d.StreamsCut))
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // stretch is a row of the table of latencies.
