@@ -106,6 +106,10 @@ type ServiceShift struct {
 	Release  int    `json:"release"`       // that serves from then on
 	Replicas int    `json:"replicas"`      // that take its traffic from then on; 0: nobody does
 	Left     Open   `json:"left,omitzero"` // what was in flight at other releases just then
+	// Trial is the release on trial beside it, and Percent its share of what comes;
+	// 0: there is none.
+	Trial   int     `json:"trial,omitempty"`
+	Percent float64 `json:"percent,omitempty"`
 }
 
 // PhaseTaken is when a service went through one kind of step: from the beginning of

@@ -146,8 +146,11 @@ func course(x steady.Receipt) string {
 // shiftText is where a shift led, and what was in flight elsewhere just then.
 func shiftText(s steady.ServiceShift) string {
 	text := fmt.Sprintf("to release %d", s.Release)
-	if s.Replicas == 0 {
+	switch {
+	case s.Replicas == 0:
 		text = "to nobody"
+	case s.Trial > 0:
+		text = fmt.Sprintf("%g%% to release %d, the rest to %d", s.Percent, s.Trial, s.Release)
 	}
 	if s.Left != (steady.Open{}) {
 		text += fmt.Sprintf("; %s and %s in flight at the old one", count(int64(s.Left.Requests), "request"), count(int64(s.Left.Streams), "stream"))

@@ -101,3 +101,22 @@ func TestSeries_ShiftsBeginAStretchOfTheirOwn(t *testing.T) {
 		t.Errorf("lines %+v", got.Lines)
 	}
 }
+
+func TestLed_TellsWhatIsLeftBehindOfASplitAndOfAGate(t *testing.T) {
+	now := steady.Reading{At: zero, Services: measures{"shop/api": {
+		1: {Open: steady.Open{Requests: 3}}, 2: {Open: steady.Open{Requests: 2}}, 0: {Open: steady.Open{Streams: 1}}}}}
+	route := func(release int, replicas []string, split *steady.Split) steady.ServiceShift {
+		s := steady.Step{Kind: steady.StepShift, Routes: []steady.Route{{Project: "shop", Service: "api", Release: release, Replicas: replicas, Split: split}}}
+		return led("shop", s, now).Services[0]
+	}
+	for what, c := range map[string]struct{ got, want steady.ServiceShift }{
+		"shift":    {route(2, []string{"a"}, nil), steady.ServiceShift{Service: "api", Release: 2, Replicas: 1, Left: steady.Open{Requests: 3, Streams: 1}}},
+		"withdraw": {route(1, nil, nil), steady.ServiceShift{Service: "api", Release: 1, Left: steady.Open{Requests: 5, Streams: 1}}},
+		"canary": {route(1, []string{"a", "b"}, &steady.Split{Release: 2, Percent: 10}),
+			steady.ServiceShift{Service: "api", Release: 1, Replicas: 2, Trial: 2, Percent: 10, Left: steady.Open{Streams: 1}}},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %+v, want %+v", what, c.got, c.want)
+		}
+	}
+}

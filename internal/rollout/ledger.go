@@ -114,8 +114,11 @@ func led(project string, s steady.Step, now steady.Reading) *steady.Shifted {
 	out := &steady.Shifted{At: now.At, Step: s.ID}
 	for _, t := range s.Routes {
 		part := steady.ServiceShift{Service: t.Service, Release: t.Release, Replicas: len(t.Replicas)}
+		if t.Split != nil {
+			part.Trial, part.Percent = t.Split.Release, t.Split.Percent
+		}
 		for n, m := range now.Services[project+"/"+t.Service] {
-			if n != t.Release || len(t.Replicas) == 0 {
+			if n != t.Release && n != part.Trial || len(t.Replicas) == 0 {
 				part.Left = part.Left.Plus(m.Open)
 			}
 		}

@@ -289,8 +289,11 @@ func phaseName(p steady.PhaseTaken) string {
 
 func shifted(s steady.ServiceShift) string {
 	text := fmt.Sprintf("shift to release %d", s.Release)
-	if s.Replicas == 0 {
+	switch {
+	case s.Replicas == 0:
 		text = "shift to nobody"
+	case s.Trial > 0:
+		text = fmt.Sprintf("shift of %g %% to release %d, the rest to %d", s.Percent, s.Trial, s.Release)
 	}
 	if s.Left != (steady.Open{}) {
 		text += fmt.Sprintf("; %s and %s were in flight at the old one", count(int64(s.Left.Requests), "request"), count(int64(s.Left.Streams), "stream"))

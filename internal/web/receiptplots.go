@@ -48,8 +48,11 @@ func based(x steady.Receipt, id, title, service string) (plot, scale) {
 			}
 			at := t.at(shift.At.Sub(x.Began).Seconds())
 			label := fmt.Sprintf("to %d", s.Release)
-			if s.Replicas == 0 {
+			switch {
+			case s.Replicas == 0:
 				label = "to nobody"
+			case s.Trial > 0:
+				label = fmt.Sprintf("%g %% to %d", s.Percent, s.Trial)
 			}
 			p.Marks = append(p.Marks, mark{At: at, Label: label, Flip: at > plotRight-60})
 		}
