@@ -118,7 +118,8 @@ func led(project string, s steady.Step, now steady.Reading) *steady.Shifted {
 			part.Trial, part.Percent = t.Split.Release, t.Split.Percent
 		}
 		for n, m := range now.Services[project+"/"+t.Service] {
-			if n != t.Release && n != part.Trial || len(t.Replicas) == 0 {
+			serves := n == t.Release || t.Split != nil && n == t.Split.Release
+			if !serves || len(t.Replicas) == 0 {
 				part.Left = part.Left.Plus(m.Open)
 			}
 		}
