@@ -24,6 +24,9 @@ func (c counted) series(services []steady.ServiceReceipt) *steady.Series {
 			out.Lines = append(out.Lines, line(c.plan.Project, s.Service, n, at))
 		}
 	}
+	if len(out.Lines) == 0 {
+		return nil
+	}
 	slices.SortFunc(out.Lines, func(a, b steady.Line) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Release, b.Release))
 	})
