@@ -24,7 +24,7 @@ check: setup lint unit e2e
 
 setup:
 	@scripts/engine.sh
-	@scripts/packages.sh iproute2 iptables nginx busybox-static
+	@scripts/packages.sh iproute2 iptables nginx busybox-static chromium
 	@scripts/gunicorn.sh >/dev/null
 
 lint:

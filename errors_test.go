@@ -17,6 +17,7 @@ func sentinels() []*steady.Error {
 		steady.ErrNoRollout, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
 		steady.ErrNotReady, steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrBusy, steady.ErrAborted,
 		steady.ErrNoEngine, steady.ErrNoDaemon, steady.ErrNoProxy, steady.ErrStore, steady.ErrUnsupported, steady.ErrInternal,
+		steady.ErrLossBudget,
 	}
 }
 

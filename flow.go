@@ -83,6 +83,8 @@ func (f Flows) Of(service string) Flow {
 		all.Routed = all.Routed || one.Routed
 		all.Minute = all.Minute.Plus(one.Minute)
 		all.Lately = all.Lately.Plus(one.Lately)
+		all.Waits = all.Waits.Plus(one.Waits)
+		all.LongestWait = max(all.LongestWait, one.LongestWait)
 	}
 	return all
 }

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/command":            {},
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
-	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/drill"},
+	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/drill", "internal/web"},
 	"cmd/steady":                  {"internal/cli"},
 	"internal/daemon":             nil,                       // all but cli: see allowed
 	"internal/docker/runtimetest": {".", "internal/rollout"}, // the suite that the fake and the real Runtime both pass

@@ -87,7 +87,8 @@ type ServicePlan struct {
 	Replicas int           `json:"replicas"`
 	Rules    []Rule        `json:"rules,omitempty"` // what will come to it by host and path
 	OnFail   string        `json:"on_fail"`         // Rollback, Pause or Continue, once shifted
-	Gap      time.Duration `json:"gap,omitempty"`
+	Gap      time.Duration `json:"gap,omitempty"`   // nothing of it takes traffic for about that long, as last time; 0: not known, or none
+	Last     *LastTime     `json:"last,omitempty"`  // how it went the last time with this strategy; nil: never, or not measured
 	// Reconnects are those who have streams open to the replicas that go, and
 	// StreamClock is how long these streams may go on; below 0: as long as they like.
 	Reconnects  []Reconnect   `json:"reconnects,omitempty"`

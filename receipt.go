@@ -76,6 +76,50 @@ type Receipt struct {
 	Project  string           `json:"project"`
 	Took     time.Duration    `json:"took"`
 	Services []ServiceReceipt `json:"services"`
+
+	Began  time.Time    `json:"began,omitzero"`   // from when on it was counted
+	Ended  time.Time    `json:"ended,omitzero"`   // until when
+	Missed []Missed     `json:"missed,omitempty"` // stretches in between that nobody counted
+	Shifts []Shifted    `json:"shifts,omitempty"`
+	Phases []PhaseTaken `json:"phases,omitempty"` // in the order in which they began
+	Series *Series      `json:"series,omitempty"` // left out of lists and events
+}
+
+// Missed is a stretch of which the proxy's counts are lost with the proxy: it died,
+// or did not answer.
+type Missed struct {
+	From time.Time `json:"from"`          // last reading
+	To   time.Time `json:"to"`            // when a proxy counted again; the receipt's end where none did
+	Open Open      `json:"open,omitzero"` // in flight at the last reading
+}
+
+// Shifted is a shift that was done: when, and what it led where.
+type Shifted struct {
+	At       time.Time      `json:"at"`
+	Step     string         `json:"step"` // Step.ID
+	Services []ServiceShift `json:"services"`
+}
+
+// ServiceShift is one service's part of a shift.
+type ServiceShift struct {
+	Service  string `json:"service"`
+	Release  int    `json:"release"`       // that serves from then on
+	Replicas int    `json:"replicas"`      // that take its traffic from then on; 0: nobody does
+	Left     Open   `json:"left,omitzero"` // what was in flight at other releases just then
+	// Trial is the release on trial beside it, and Percent its share of what comes;
+	// 0: there is none.
+	Trial   int     `json:"trial,omitempty"`
+	Percent float64 `json:"percent,omitempty"`
+}
+
+// PhaseTaken is when a service went through one kind of step: from the beginning of
+// the first to the end of the last. Empty: of several services.
+type PhaseTaken struct {
+	Service string    `json:"service,omitempty"`
+	Kind    string    `json:"kind"` // of step
+	Began   time.Time `json:"began"`
+	Ended   time.Time `json:"ended"`
+	Undo    bool      `json:"undo,omitempty"` // on the way back
 }
 
 // ServiceReceipt is the part of a receipt that concerns one service.
@@ -85,15 +129,57 @@ type ServiceReceipt struct {
 	To       int            `json:"to"`
 	Releases map[int]Counts `json:"releases"` // what each release answered during the rollout
 	Drained  Drained        `json:"drained"`
+
+	Strategy string          `json:"strategy,omitempty"`
+	Answers  map[int]Answers `json:"answers,omitempty"` // of the same releases, during the rollout
+	Before   Stretch         `json:"before,omitzero"`   // the minute before it began, or as much as there was, all releases
+	After    Stretch         `json:"after,omitzero"`    // from the last shift to the end, the release that serves then
+
+	Ready time.Duration `json:"ready,omitempty"` // longest from a new replica's start until it was ready
+	Gap   time.Duration `json:"gap,omitempty"`   // how long nothing of it took traffic
+	// Uncounted says what came to it past the proxy, and so is not in these figures.
+	Uncounted []string `json:"uncounted,omitempty"`
+}
+
+// All is what its releases counted together.
+func (s ServiceReceipt) All() Counts {
+	var all Counts
+	for _, c := range s.Releases {
+		all = all.Plus(c)
+	}
+	return all
+}
+
+// Answered is how its releases answered, together.
+func (s ServiceReceipt) Answered() Answers {
+	var all Measure
+	for _, a := range s.Answers {
+		all = all.Plus(Measure{Answers: a})
+	}
+	return all.Answers
+}
+
+// Of finds the part of one service.
+func (r Receipt) Of(service string) (ServiceReceipt, bool) {
+	for _, s := range r.Services {
+		if s.Service == service {
+			return s, true
+		}
+	}
+	return ServiceReceipt{}, false
+}
+
+// Brief is the receipt without what only plots need.
+func (r Receipt) Brief() Receipt {
+	r.Series = nil
+	return r
 }
 
 // Lost is how many requests were lost during the rollout, cut ones included.
 func (r Receipt) Lost() int64 {
 	var n int64
 	for _, s := range r.Services {
-		for _, c := range s.Releases {
-			n += c.Lost
-		}
+		n += s.All().Lost
 	}
 	return n
 }
@@ -102,9 +188,7 @@ func (r Receipt) Lost() int64 {
 func (r Receipt) Requests() int64 {
 	var n int64
 	for _, s := range r.Services {
-		for _, c := range s.Releases {
-			n += c.Requests
-		}
+		n += s.All().Requests
 	}
 	return n
 }

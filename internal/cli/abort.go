@@ -26,7 +26,7 @@ being removed it is too late; roll back then.`,
 }
 
 func (s *session) abort(ctx context.Context, args []string, detach bool) error {
-	r, err := s.rollout(ctx, args)
+	r, err := s.rollout(ctx, "steady abort", args)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ project. It returns at once; steady watch follows. A rollout that is paused stay
 paused at the next step, but not with --full.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.steer(c.Context(), args, "promoted", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
+			return s.steer(c.Context(), c.CommandPath(), args, "promoted", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
 				return b.Promote(ctx, r.Project, r.ID, full, s.who())
 			})
 		},
@@ -40,7 +40,7 @@ started again: of the rollout given, else of the one that runs in the project. T
 new release is watched on, and a failure still gives all to the old one again.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.steer(c.Context(), args, "paused", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
+			return s.steer(c.Context(), c.CommandPath(), args, "paused", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
 				return b.Pause(ctx, r.Project, r.ID, s.who())
 			})
 		},
@@ -56,7 +56,7 @@ project. The step takes the time that it had left; where the daemon was started 
 meanwhile, all of it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.steer(c.Context(), args, "resumed", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
+			return s.steer(c.Context(), c.CommandPath(), args, "resumed", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
 				return b.Resume(ctx, r.Project, r.ID, s.who())
 			})
 		},
@@ -64,8 +64,8 @@ meanwhile, all of it.`,
 }
 
 // steer asks something of a rollout's canary and tells what has become of it.
-func (s *session) steer(ctx context.Context, args []string, did string, ask func(context.Context, api.Backend, steady.Rollout) (steady.Stage, error)) error {
-	r, err := s.rollout(ctx, args)
+func (s *session) steer(ctx context.Context, command string, args []string, did string, ask func(context.Context, api.Backend, steady.Rollout) (steady.Stage, error)) error {
+	r, err := s.rollout(ctx, command, args)
 	if err != nil {
 		return err
 	}

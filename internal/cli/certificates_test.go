@@ -30,7 +30,7 @@ func TestRoutes_AreToldByThePlan(t *testing.T) {
 	files, plain := rule, rule
 	files.TLS = steady.TLS{Certificate: "/etc/site.pem"}
 	plain.HTTPS = ""
-	said := planText(steady.Plan{Project: "shop", Services: []steady.ServicePlan{{Service: "api", Rules: []steady.Rule{rule, files, plain}}}}, style{})
+	said := planText(steady.Plan{Project: "shop", Services: []steady.ServicePlan{{Service: "api", Rules: []steady.Rule{rule, files, plain}}}}, style{}, time.Now())
 	for _, want := range []string{
 		"route   https://a.test/v1 to port 8000; certificate from acme.test, obtained in the background",
 		"route   https://a.test/v1 to port 8000; certificate /etc/site.pem",

@@ -12,7 +12,7 @@ import (
 // complain tells a person, and with --json a machine too, why a command failed.
 func (s *session) complain(err error) {
 	var told *discovered
-	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &told) {
+	if err == nil || errors.Is(err, errInterrupted) || errors.Is(err, errChanges) || errors.As(err, &told) {
 		return
 	}
 	e := steady.AsError(err)

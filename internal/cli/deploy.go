@@ -17,6 +17,7 @@ import (
 
 type deployFlags struct {
 	build, pull, noDeps, force, dryRun, yes, detach bool
+	detailed                                        bool // of dryRun
 	waitLock                                        time.Duration
 }
 
@@ -41,8 +42,10 @@ shifts back. Interrupting this command does not stop the rollout.`,
 	fs.BoolVar(&f.noDeps, "no-deps", false, "leave dependencies alone, running or not")
 	fs.BoolVar(&f.force, "force", false, "replace even what is unchanged")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan and do nothing")
+	addDetailed(fs, &f.detailed)
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap; without a terminal nothing is asked")
 	fs.BoolVarP(&f.detach, "detach", "d", false, "return once the rollout is accepted")
+	s.addBudget(fs)
 	waitLockFlag(fs, &f.waitLock)
 	return c
 }
@@ -56,8 +59,11 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 		Services: chosen.names, Build: f.build, Pull: f.pull, NoDeps: f.noDeps, Force: f.force,
 		WaitLock: f.waitLock, Who: s.who(),
 	}
+	if f.detailed && !f.dryRun {
+		return usage("steady deploy", "--detailed-exitcode goes with --dry-run")
+	}
 	if f.dryRun {
-		return s.showPlan(ctx, chosen.specs, o)
+		return s.showPlan(ctx, chosen.specs, o, f.detailed)
 	}
 	if !f.yes && !f.detach && isTerminal(s.in) && isTerminal(s.err) && !s.json() {
 		if err := s.askAboutGap(ctx, chosen.specs, o); err != nil {

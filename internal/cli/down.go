@@ -30,6 +30,7 @@ Volumes stay unless asked for; what is external always stays.`,
 		},
 	}
 	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold")
+	s.addBudget(c.Flags())
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	waitLockFlag(c.Flags(), &waitLock)
 	return c

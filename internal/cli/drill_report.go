@@ -31,14 +31,14 @@ func drillTable(r drill.Report) string {
 		p := part.span
 		rows = append(rows, []string{
 			part.name, span(p.For), number(int64(p.Sent)), number(int64(p.Answered)), number(int64(p.Lost)),
-			span(p.P50), span(p.P99), span(p.Longest), span(p.Pause), tallied(p.Classes), orDash(tallied(p.Phases)),
+			span(p.P50), span(p.P99), span(p.Longest), span(p.Pause), kinds(p.Classes), orDash(kinds(p.Phases)),
 		})
 	}
 	return table(rows)
 }
 
-// tallied is "2xx 310, 4xx 2".
-func tallied(counts map[string]int) string {
+// kinds is "2xx 310, 4xx 2".
+func kinds(counts map[string]int) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, name+" "+number(int64(counts[name])))

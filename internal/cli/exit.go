@@ -26,6 +26,7 @@ const (
 	exitNginx       = 15
 	exitWarnings    = 20
 	exitErrors      = 21
+	exitChanges     = 22
 	exitUnfit       = 23
 	exitInterrupted = 130
 )
@@ -44,7 +45,7 @@ func exitMeaning() []struct {
 		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project, release or site, a site that is another's"},
 		{exitNotDeployed, "not deployed, or aborted: the old release serves"},
 		{exitRolledBack, "rolled back after the shift: the old release serves again"},
-		{exitLossBudget, "done, but past the loss budget"},
+		{exitLossBudget, "done, but past the loss budget, or whether it was kept is not known"},
 		{exitPaused, "failed after the shift with failure_action: pause: both releases are there"},
 		{exitNoDaemon, "no steady daemon answers"},
 		{exitBusy, "another rollout runs, or somebody has locked the project"},
@@ -54,6 +55,7 @@ func exitMeaning() []struct {
 		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
 		{exitWarnings, "check or doctor: done, and the worst it found is a warning (check --fail-on info: or less)"},
 		{exitErrors, "check or doctor: done, and it found an error"},
+		{exitChanges, "plan or deploy --dry-run with --detailed-exitcode: there is something to do"},
 		{exitUnfit, "drill: nothing was rolled out, as the load is lost or does not reach the service even without a rollout"},
 		{exitInterrupted, "interrupted; a rollout that runs goes on"},
 	}
@@ -61,6 +63,9 @@ func exitMeaning() []struct {
 
 // errInterrupted is a command that a signal ended.
 var errInterrupted = errors.New("interrupted")
+
+// errChanges is a plan that has something to do, which has been told.
+var errChanges = errors.New("there is something to do")
 
 // unfinished is the end of a rollout that is not what was asked for.
 type unfinished struct {
@@ -92,6 +97,8 @@ func exitCode(err error) int {
 		return exitPaused
 	case errors.Is(err, errUnfit):
 		return exitUnfit
+	case errors.Is(err, errChanges):
+		return exitChanges
 	case isAny(err, steady.ErrLossBudget):
 		return exitLossBudget
 	case isAny(err, steady.ErrNoDaemon):

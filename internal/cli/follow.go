@@ -112,13 +112,24 @@ func (s *session) conclude(r steady.Rollout, seen account) error {
 		}
 		return &unfinished{project: r.Project, state: e.State, cause: cause}
 	}
-	if p := s.progress(); p == progressJSON || p == progressQuiet {
-		return nil
+	if p := s.progress(); p != progressJSON && p != progressQuiet {
+		for _, line := range conclusion(r, seen) {
+			s.print(line)
+		}
 	}
-	for _, line := range conclusion(r, seen) {
-		s.print(line)
+	r.State = e.State
+	s.warnOfMissed(e.Receipt)
+	return s.budget.check(r, e.Receipt)
+}
+
+// warnOfMissed says what is in no receipt.
+func (s *session) warnOfMissed(r *steady.Receipt) {
+	if r == nil {
+		return
 	}
-	return nil
+	for _, m := range r.Missed {
+		s.warn(missedText(m))
+	}
 }
 
 func (s *session) detached(r steady.Rollout) error {

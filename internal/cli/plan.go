@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gesalpai.ch/steady"
 )
 
 func (s *session) planCommand() *cobra.Command {
 	var o steady.Options
+	var detailed bool
 	c := &cobra.Command{
 		Use:               "plan [SERVICE...]",
 		Short:             "Show what deploy would do, and why",
@@ -23,9 +26,10 @@ func (s *session) planCommand() *cobra.Command {
 				return err
 			}
 			o.Services, o.Who = chosen.names, s.who()
-			return s.showPlan(c.Context(), chosen.specs, o)
+			return s.showPlan(c.Context(), chosen.specs, o, detailed)
 		},
 	}
+	addDetailed(c.Flags(), &detailed)
 	c.Flags().BoolVar(&o.Build, "build", false, "plan as deploy --build would")
 	c.Flags().BoolVar(&o.Pull, "pull", false, "plan as deploy --pull would")
 	c.Flags().BoolVar(&o.NoDeps, "no-deps", false, "plan as deploy --no-deps would")
@@ -33,29 +37,40 @@ func (s *session) planCommand() *cobra.Command {
 	return c
 }
 
-func (s *session) showPlan(ctx context.Context, specs []steady.Spec, o steady.Options) error {
+// addDetailed adds the flag with which a script learns what a plan says.
+func addDetailed(f *pflag.FlagSet, detailed *bool) {
+	f.BoolVar(detailed, "detailed-exitcode", false, "exit 22 where the plan has something to do, 0 where it has not")
+}
+
+func (s *session) showPlan(ctx context.Context, specs []steady.Spec, o steady.Options, detailed bool) error {
 	p, err := s.backend().Plan(ctx, specs, o)
 	if err != nil {
 		return err
 	}
 	if s.json() {
 		s.print(object(p))
-		return nil
+	} else {
+		for _, w := range gaps(p) {
+			s.warn(w)
+		}
+		_, err = fmt.Fprint(s.out, planText(p, s.outStyle(), time.Now()))
 	}
-	for _, w := range gaps(p) {
-		s.warn(w)
+	if err == nil && detailed && p.Changes() {
+		return errChanges
 	}
-	_, err = fmt.Fprint(s.out, planText(p, s.outStyle()))
 	return err
 }
 
 // planText is a plan for a person: what happens to each service and why, then
 // the steps in order.
-func planText(p steady.Plan, y style) string {
+func planText(p steady.Plan, y style, now time.Time) string {
 	var b strings.Builder
 	for _, v := range p.Services {
 		fmt.Fprintf(&b, "%s\n", y.bold(planHead(p.Project, v)))
-		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(v.Notice))
+		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(noticed(v)))
+		if v.Last != nil {
+			fmt.Fprintf(&b, "  last    %s\n", lastText(*v.Last, now))
+		}
 		if len(v.Reconnects) > 0 {
 			fmt.Fprintf(&b, "  again   %s\n", reconnects(v))
 		}

@@ -11,29 +11,32 @@ import (
 // conclusion is the answer of a rollout that was done: its receipt.
 func conclusion(r steady.Rollout, seen account) []string {
 	e := seen.last
-	var services []steady.ServiceReceipt
+	var receipt steady.Receipt
 	if e.Receipt != nil {
-		services = e.Receipt.Services
+		receipt = *e.Receipt
 	}
+	services := receipt.Services
 	if e.State == steady.RolloutUnchanged || e.Text == "unchanged" {
 		return []string{unchanged(r, seen.plan)}
 	}
 	if r.Kind == steady.KindDown {
-		return []string{fmt.Sprintf("removed %s in %s%s", r.Project, span(took(e)), tally(services))}
+		return []string{fmt.Sprintf("removed %s in %s%s", r.Project, span(took(e)), tallied(receipt))}
 	}
 	verb := map[string]string{steady.KindRollback: "rolled back", steady.KindScale: "scaled", steady.KindDrill: "drilled"}[r.Kind]
 	if verb == "" {
 		verb = "deployed"
 	}
 	if len(services) == 1 {
-		return []string{fmt.Sprintf("%s %s in %s%s", verb, moved(r, services[0]), span(took(e)), tally(services))}
+		return []string{fmt.Sprintf("%s %s in %s%s", verb, moved(r, services[0]), span(took(e)), tallied(receipt))}
 	}
 	var out []string
 	for i, s := range services {
-		out = append(out, fmt.Sprintf("%s %s%s", verb, moved(r, s), tally(services[i:i+1])))
+		one := receipt
+		one.Services = services[i : i+1]
+		out = append(out, fmt.Sprintf("%s %s%s", verb, moved(r, s), tallied(one)))
 	}
 	return append(out, fmt.Sprintf("%s %s in %s: %s%s", verb, r.Project, span(took(e)),
-		count(int64(len(services)), "service"), strings.Replace(tally(services), ":", ",", 1)))
+		count(int64(len(services)), "service"), strings.Replace(tallied(receipt), ":", ",", 1)))
 }
 
 // took is how long the rollout was, from its receipt where it has one.
@@ -63,47 +66,31 @@ func unchanged(r steady.Rollout, p steady.Plan) string {
 	return fmt.Sprintf("unchanged %s: nothing to do", r.Project)
 }
 
-// losses is what visitors met, added up over services and releases.
-type losses struct {
-	requests, lost, cut int64
-	closed, cutStreams  int64
-}
-
-func add(services []steady.ServiceReceipt) losses {
-	var l losses
-	for _, s := range services {
-		var c steady.Counts
-		for _, one := range s.Releases {
-			c = c.Plus(one)
-		}
-		d := s.Drained // counted apart from the proxy's counters: believe the worse of the two
-		l.requests += c.Requests
-		l.cut += max(c.Cut, int64(d.Cut))
-		l.lost += max(c.Lost, int64(d.Cut))
-		l.closed += max(c.StreamsClosed, int64(d.StreamsClosed))
-		l.cutStreams += max(c.StreamsCut, int64(d.StreamsCut))
-	}
-	return l
-}
-
 // tally says what was lost. "0 lost" stands only where nothing was lost and
 // nothing cut.
 func tally(services []steady.ServiceReceipt) string {
-	l := add(services)
-	parts := []string{count(l.requests, "request")}
+	return tallied(steady.Receipt{Services: services})
+}
+
+// tallied is the same of a whole receipt, and says where some was not counted.
+func tallied(r steady.Receipt) string {
+	l := r.Losses()
+	parts := []string{count(l.Requests, "request")}
 	switch {
-	case l.lost == 0 && l.cutStreams == 0:
+	case l.Sum() == 0 && len(r.Missed) > 0:
+		parts = append(parts, "none lost of what was counted")
+	case l.Sum() == 0:
 		parts = append(parts, "0 lost")
-	case l.cut > 0:
-		parts = append(parts, fmt.Sprintf("%s lost (%s cut when the drain's clock ran out)", number(l.lost), number(l.cut)))
-	case l.lost > 0:
-		parts = append(parts, number(l.lost)+" lost")
+	case l.Cut > 0:
+		parts = append(parts, fmt.Sprintf("%s lost (%s cut when the drain's clock ran out)", number(l.Lost), number(l.Cut)))
+	case l.Lost > 0:
+		parts = append(parts, number(l.Lost)+" lost")
 	}
-	if l.cutStreams > 0 {
-		parts = append(parts, count(l.cutStreams, "stream")+" cut")
+	if l.StreamsCut > 0 {
+		parts = append(parts, count(l.StreamsCut, "stream")+" cut")
 	}
-	if l.closed > 0 {
-		parts = append(parts, count(l.closed, "stream")+" closed in order when the drain's clock ran out")
+	if l.StreamsClosed > 0 {
+		parts = append(parts, count(l.StreamsClosed, "stream")+" closed in order when the drain's clock ran out")
 	}
 	return ": " + strings.Join(parts, ", ")
 }

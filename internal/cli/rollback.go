@@ -49,6 +49,7 @@ a new release, and gives its image the tag that the file names.`,
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
 	c.Flags().BoolVar(&rebuild, "rebuild", false, "build anew what is gone and cannot be pulled")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
+	s.addBudget(c.Flags())
 	waitLockFlag(c.Flags(), &waitLock)
 	return c
 }

@@ -40,6 +40,7 @@ have, without losing a request, and proves it.`,
 	s.add(c, "see", s.statusCommand(), s.statsCommand(), s.logsCommand(), s.releasesCommand(), s.watchCommand(), s.certificatesCommand())
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	s.add(c, "see", s.checkCommand(), s.doctorCommand(), s.auditCommand(), s.notifyCommand())
+	s.add(c, "see", s.rolloutsCommand(), s.receiptCommand())
 	c.InitDefaultHelpCmd()
 	strictHelp(c)
 	c.InitDefaultCompletionCmd("completion")

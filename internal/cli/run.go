@@ -43,7 +43,8 @@ type session struct {
 	shared sharedFlags
 	read   steady.Origin // of it, the files that the project was read from
 	await  *awaited      // what may have to be waited for
-	begun  bool          // a command runs: the command line was understood
+	budget budget
+	begun  bool // a command runs: the command line was understood
 }
 
 func newSession(env []string, stdin io.Reader, stdout, stderr io.Writer) *session {

@@ -35,6 +35,7 @@ func (s *session) scaleCommand() *cobra.Command {
 			})
 		},
 	}
+	s.addBudget(c.Flags())
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	waitLockFlag(c.Flags(), &waitLock)
 	return c

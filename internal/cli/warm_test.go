@@ -36,7 +36,7 @@ func TestWarm_ThePlanSaysWhatIsKeptOrWhyNot(t *testing.T) {
 		"  warm    release 6 is kept running, without traffic, for 10m 0s\n": {Service: "api", From: 6, To: 7, Warm: 10 * time.Minute},
 		"  warm    not: old and new cannot run beside each other\n":          {Service: "db", From: 6, To: 7, Cold: "old and new cannot run beside each other"},
 	} {
-		if got := planText(steady.Plan{Services: []steady.ServicePlan{v}}, style{}); !strings.Contains(got, want) {
+		if got := planText(steady.Plan{Services: []steady.ServicePlan{v}}, style{}, time.Now()); !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}
 	}

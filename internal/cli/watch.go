@@ -10,7 +10,7 @@ import (
 )
 
 func (s *session) watchCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "watch [ROLLOUT]",
 		Short: "Follow a rollout from its beginning",
 		Long: `Follow a rollout from its beginning to its end, and exit as the command that
@@ -18,21 +18,23 @@ began it would: the one given, else the project's latest. Interrupting this
 command does not stop the rollout.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := s.rollout(c.Context(), args)
+			r, err := s.rollout(c.Context(), c.CommandPath(), args)
 			if err != nil {
 				return err
 			}
 			return s.follow(c.Context(), r)
 		},
 	}
+	s.addBudget(c.Flags())
+	return c
 }
 
 // rollout is the one named, else the project's latest.
-func (s *session) rollout(ctx context.Context, args []string) (steady.Rollout, error) {
+func (s *session) rollout(ctx context.Context, command string, args []string) (steady.Rollout, error) {
 	if len(args) > 0 {
 		id, err := strconv.ParseInt(args[0], 10, 64)
 		if err != nil || id < 1 {
-			return steady.Rollout{}, usage("steady watch", "a rollout is a number, not "+args[0])
+			return steady.Rollout{}, usage(command, "a rollout is a number, not "+args[0])
 		}
 		return s.backend().Rollout(ctx, id)
 	}

@@ -113,7 +113,12 @@ func (r *router) Callers(ctx context.Context, project string) ([]steady.Caller, 
 	return out, nil
 }
 
-// Traffic implements rollout.Router.
+// Reading implements rollout.Router.
+func (r *router) Reading(ctx context.Context, project string, since time.Time) (steady.Reading, error) {
+	return r.proxy.Reading(ctx, project, since)
+}
+
+// Traffic reads the counters of one project.
 func (r *router) Traffic(ctx context.Context, project string) (steady.Traffic, error) {
 	all, err := r.proxy.Traffic(ctx)
 	if err != nil {

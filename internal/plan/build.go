@@ -19,7 +19,8 @@ type Input struct {
 	Routes   []steady.Route            // in force
 	Callers  []steady.Caller           // who has streams open
 	Options  steady.Options
-	Warm     []steady.Warm // releases that are kept running, un-routed
+	Warm     []steady.Warm    // releases that are kept running, un-routed
+	Past     []steady.Receipt // of the project's rollouts that were done, newest first
 }
 
 // Build plans a deploy, a rollback or a scaling: they differ in their targets
@@ -34,6 +35,7 @@ func Build(in Input) (steady.Plan, error) {
 		if err != nil {
 			return steady.Plan{}, err
 		}
+		b.recall(m)
 		p.Services = append(p.Services, m.ServicePlan)
 		if m.Strategy != steady.StrategyKeep {
 			b.moves = append(b.moves, m)

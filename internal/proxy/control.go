@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -44,6 +45,11 @@ func (p *Proxy) control(life context.Context) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.flows(r.URL.Query().Get("service")), nil)
+	})
+	mux.HandleFunc("GET /v1/reading", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		since, _ := time.Parse(time.RFC3339Nano, q.Get("since")) // none: all
+		reply(w, p.reading(q.Get("project"), since), nil)
 	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, p.status(), nil)

@@ -137,5 +137,5 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 		return plan.Input{}, fmt.Errorf("read what is kept warm: %w", err)
 	}
 	return plan.Input{Project: q.Project, Kind: q.Kind, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
-		Warm: warm}, nil
+		Warm: warm, Past: e.past(ctx, q.Project)}, nil
 }

@@ -26,6 +26,9 @@ type Engine struct {
 	// Crash, when set, is called before and after each step with its kind and
 	// "before" or "after"; tests end the process there.
 	Crash func(step, when string)
+	// ReadEvery is how often the proxy's counts are read while a rollout runs; 0 is
+	// every second.
+	ReadEvery time.Duration
 
 	mu      sync.Mutex
 	workers sync.WaitGroup

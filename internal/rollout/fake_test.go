@@ -25,10 +25,13 @@ type place struct {
 	taken    map[uint16]string // port → foreign holder
 	sick     map[string]error  // container → what the prober says
 	blocked  map[string]chan struct{}
-	on       map[string]func()                        // call → what happens at that moment, under the lock
-	fails    map[string]error                         // call → its error
-	full     bool                                     // the store's disk
-	traffic  steady.Traffic                           // what the proxy has counted
+	on       map[string]func()   // call → what happens at that moment, under the lock
+	fails    map[string]error    // call → its error
+	full     bool                // the store's disk
+	traffic  steady.Traffic      // what the proxy has counted
+	open     map[int]steady.Open // by release
+	proxy    time.Time           // when it began
+	minute   map[string]steady.Stretch
 	flows    func(service string) map[int]steady.Flow // what the proxy measures; nil: nothing
 	kept     map[string]steady.Warm                   // by service
 	callers  []steady.Caller                          // who has streams open
@@ -45,6 +48,8 @@ type place struct {
 	done     map[int64]map[string]bool
 	events   map[int64][]steady.Event
 	stages   map[int64]steady.Stage
+	readings map[int64][]steady.Reading
+	dropped  int // readings
 }
 
 func newPlace() *place {
@@ -53,7 +58,7 @@ func newPlace() *place {
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
 		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
-		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{},
+		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{}, readings: map[int64][]steady.Reading{},
 	}
 }
 
@@ -134,12 +139,18 @@ func (p *place) Callers(context.Context, string) ([]steady.Caller, error) {
 	return p.callers, p.fails["callers"]
 }
 
-func (p *place) Traffic(context.Context, string) (steady.Traffic, error) {
+func (p *place) Reading(context.Context, string, time.Time) (steady.Reading, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := steady.Traffic{}
-	for k, v := range p.traffic {
-		out[k] = maps.Clone(v)
+	if err := p.fails["reading"]; err != nil {
+		return steady.Reading{}, err
+	}
+	out := steady.Reading{At: time.Now(), Proxy: p.proxy, Services: map[string]map[int]steady.Measure{}, Minute: p.minute}
+	for service, releases := range p.traffic {
+		out.Services[service] = map[int]steady.Measure{}
+		for n, c := range releases {
+			out.Services[service][n] = steady.Measure{Counts: c, Open: p.open[n]}
+		}
 	}
 	return out, nil
 }
@@ -171,6 +182,43 @@ func (p *place) Warm(context.Context, string) ([]steady.Warm, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Collect(maps.Values(p.kept)), nil
+}
+
+func (p *place) Rollouts(_ context.Context, _ string, limit int) ([]steady.Rollout, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(p.rollouts), func(a, b steady.Rollout) int { return int(b.ID - a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
+func (p *place) Events(_ context.Context, id, after int64) ([]steady.Event, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.events[id][after:]), nil
+}
+
+func (p *place) PutReading(_ context.Context, id int64, r steady.Reading) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
+	p.readings[id] = append(p.readings[id], r)
+	return nil
+}
+
+func (p *place) DropReadings(_ context.Context, id int64, at []time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped += len(at)
+	p.readings[id] = slices.DeleteFunc(p.readings[id], func(r steady.Reading) bool { return slices.ContainsFunc(at, r.At.Equal) })
+	return p.store()
+}
+
+func (p *place) Readings(_ context.Context, id int64) ([]steady.Reading, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.readings[id]), nil
 }
 
 func (p *place) Ready(ctx context.Context, name string, _ steady.Probe) (string, error) {

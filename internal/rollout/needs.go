@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"io"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -97,11 +98,12 @@ type Router interface {
 	Leave(ctx context.Context, service, name string, clocks steady.Drain) (steady.Drained, error)
 	// Callers tells who has streams open to the project's services now.
 	Callers(ctx context.Context, project string) ([]steady.Caller, error)
-	// Traffic reads the counters of one project.
-	Traffic(ctx context.Context, project string) (steady.Traffic, error)
 	// Flows tells what is measured of one service, by release, and no more: it is
 	// asked some times a second.
 	Flows(ctx context.Context, project, service string) (map[int]steady.Flow, error)
+	// Reading tells what the proxy has counted of one project: of all its releases,
+	// or of those of which something was counted since an earlier reading's At.
+	Reading(ctx context.Context, project string, since time.Time) (steady.Reading, error)
 }
 
 // Prober asks a replica whether it can serve.
@@ -130,6 +132,15 @@ type Journal interface {
 	Progress(ctx context.Context, rollout int64) (p steady.Plan, begun, done map[string]bool, err error)
 	// Event appends to the rollout's stream, numbers it and keeps it.
 	Event(ctx context.Context, e *steady.Event) error
+	// Rollouts lists a project's, newest first: at most limit.
+	Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error)
+	// Events lists those of a rollout with Seq > after.
+	Events(ctx context.Context, rollout, after int64) ([]steady.Event, error)
+	// PutReading keeps a reading until the rollout has ended; its At tells it from
+	// others. DropReadings lets some go, Readings lists them by At.
+	PutReading(ctx context.Context, rollout int64, r steady.Reading) error
+	DropReadings(ctx context.Context, rollout int64, at []time.Time) error
+	Readings(ctx context.Context, rollout int64) ([]steady.Reading, error)
 	// Update stores the rollout's state, end, error and receipt.
 	Update(ctx context.Context, r steady.Rollout) error
 	// Serving gives the releases that serve, by service.

@@ -134,21 +134,6 @@ func TestRollout_ACrashInTheUndoIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestRollout_AProxyThatIsRestartedMakesNoNegativeReceipt(t *testing.T) {
-	p := newPlace()
-	d := boot(t, p)
-	p.traffic = steady.Traffic{"shop/api": {1: {Requests: 900, Answered: 890, Lost: 10}}}
-	d.deploy(t, p, request(spec("api", "v1")))
-	p.when("drain [shop-api-1-1]", func() {
-		p.traffic = steady.Traffic{"shop/api": {1: {Requests: 20, Answered: 20}, 2: {Requests: 5, Answered: 5}}}
-	})
-	r := d.deploy(t, p, request(spec("api", "v2")))
-	got := r.Receipt.Services[0].Releases
-	if got[1].Requests != 20 || got[1].Lost != 0 || got[2].Requests != 5 {
-		t.Errorf("receipt %+v", got)
-	}
-}
-
 func TestRollout_FullStoreWhileOldReplicasGoDoesNotTurnBack(t *testing.T) {
 	p := newPlace()
 	d := boot(t, p)

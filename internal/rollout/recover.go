@@ -46,7 +46,7 @@ func (e *Engine) recover(ctx context.Context) error {
 // takeUp goes on with a rollout whose daemon died.
 func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]bool) {
 	r.plan, r.seen, r.former = p, begun, maps.Clone(begun)
-	r.start = r.traffic(ctx)
+	defer r.count(ctx)()
 	r.engine.mu.Lock()
 	r.past = removing(p, begun)
 	r.engine.mu.Unlock()

@@ -30,7 +30,7 @@ type run struct {
 
 	plan    steady.Plan
 	targets map[string]steady.Release // by service, with their images
-	start   steady.Traffic
+	ledger  ledger
 
 	mu      sync.Mutex
 	drained map[string]steady.Drained
@@ -43,7 +43,7 @@ type run struct {
 // work takes the rollout from its acceptance to its end.
 func (r *run) work(ctx context.Context) {
 	r.drained = map[string]steady.Drained{}
-	r.start = r.traffic(ctx)
+	defer r.count(ctx)()
 	err := r.prepare(ctx)
 	if err == nil {
 		err = r.carry(ctx, r.plan, nil)
@@ -207,6 +207,7 @@ func (r *run) end(ctx context.Context, state string, cause error) {
 	r.State, r.Ended, r.Error = state, time.Now().UTC(), seenBy(r.explain(cause), state, receipt)
 	receipt.Took = r.Ended.Sub(r.Started)
 	r.Receipt = receipt
+	brief := receipt.Brief()
 	r.engine.mu.Unlock()
 	kind := steady.EventFailed
 	if state == steady.RolloutDone || state == steady.RolloutUnchanged {
@@ -216,7 +217,7 @@ func (r *run) end(ctx context.Context, state string, cause error) {
 		r.engine.Log.Error("store the end of a rollout", "rollout", r.ID, "err", err)
 	}
 	r.engine.release(r) // before it is told: who hears of the end may deploy again at once
-	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: r.Receipt, Error: r.Error, Took: r.Ended.Sub(r.Started)})
+	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: &brief, Error: r.Error, Took: r.Ended.Sub(r.Started)})
 	if err != nil {
 		r.engine.Log.Error("store the last event of a rollout", "rollout", r.ID, "err", err)
 	}

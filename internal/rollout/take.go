@@ -145,6 +145,7 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if s.Cause == plan.CauseDisowned {
 		return said{what: s.Routes[0].Service + ": " + s.Cause}, nil
 	}
+	r.shifted(ctx, s)
 	var parts []string
 	for _, t := range s.Routes {
 		switch {

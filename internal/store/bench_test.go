@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -42,5 +43,24 @@ func BenchmarkPutRoutes(b *testing.B) {
 	s := opened(b)
 	for n := 0; b.Loop(); n++ { // a row that stays the same would not be written
 		try(b, s.PutRoutes(b.Context(), []steady.Route{{Project: "shop", Service: "api", Release: n}}))
+	}
+}
+
+// BenchmarkPutReading is what a rollout of ten services pays the disk each second.
+func BenchmarkPutReading(b *testing.B) {
+	s := opened(b)
+	r, _ := accepted(b, s, "shop", "api")
+	l := make(steady.Latencies, steady.LatencyBuckets)
+	for i := range 100 {
+		l[i] = 100
+	}
+	reading := steady.Reading{At: time.Now(), Services: map[string]map[int]steady.Measure{}}
+	for i := range 10 {
+		m := steady.Measure{Answers: steady.Answers{Took: l.Histogram()}}
+		reading.Services[fmt.Sprintf("shop/svc%d", i)] = map[int]steady.Measure{1: m, 2: m}
+	}
+	for b.Loop() {
+		reading.At = reading.At.Add(time.Second)
+		try(b, s.PutReading(b.Context(), r.ID, reading))
 	}
 }

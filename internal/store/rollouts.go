@@ -13,6 +13,9 @@ import (
 
 const rolloutColumns = "id, project, kind, number, services, state, who, started, ended, error, receipt"
 
+// briefColumns are the same with receipts as steady.Receipt.Brief gives them.
+const briefColumns = "id, project, kind, number, services, state, who, started, ended, error, json_remove(receipt, '$.series')"
+
 // Rollout finds one rollout; steady.ErrNoRollout.
 func (s *Store) Rollout(ctx context.Context, id int64) (steady.Rollout, error) {
 	r, err := scanRollout(s.read.QueryRowContext(ctx, "SELECT "+rolloutColumns+" FROM rollouts WHERE id = ?", id))
@@ -23,12 +26,12 @@ func (s *Store) Rollout(ctx context.Context, id int64) (steady.Rollout, error) {
 }
 
 // Rollouts lists a project's rollouts, newest first: at most limit, all where
-// limit is not above 0. An empty project means every project.
+// limit is not above 0; with brief receipts. An empty project means every project.
 func (s *Store) Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error) {
 	if limit <= 0 {
 		limit = -1
 	}
-	out, err := list(ctx, s, scanRollout, "SELECT "+rolloutColumns+
+	out, err := list(ctx, s, scanRollout, "SELECT "+briefColumns+
 		" FROM rollouts WHERE ?1 = '' OR project = ?1 ORDER BY id DESC LIMIT ?2", project, limit)
 	return out, fault(s.path, "list rollouts", err)
 }
@@ -61,6 +64,11 @@ func (s *Store) Update(ctx context.Context, r steady.Rollout) error {
 		}
 		if n, err := done.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, noRollout(r.ID))
+		}
+		if r.Final() {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM readings WHERE rollout = ?", r.ID); err != nil {
+				return err
+			}
 		}
 		if r.State != steady.RolloutDone {
 			return nil

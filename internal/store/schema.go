@@ -137,6 +137,12 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_waiting ON outbox (id) WHERE ended = 0;
 CREATE INDEX outbox_project ON outbox (project, id);
 `,
+	`CREATE TABLE readings (
+	rollout INTEGER NOT NULL REFERENCES rollouts (id),
+	at      INTEGER NOT NULL,
+	reading TEXT    NOT NULL,
+	PRIMARY KEY (rollout, at)
+) STRICT, WITHOUT ROWID;`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
