@@ -72,7 +72,7 @@ shop/api start 0→2: nothing of it runs
 `},
 		{"a database that is replaced too is the old one to the hook", new(world).moves("db", writes("data")).
 			moves("api", port(8000), needs("db"), hooked(steady.HookBefore, steady.HookContainer), hooked(steady.HookStop, steady.HookExec), hooked(steady.HookAfter, steady.HookHost), projectHooked(steady.HookAfter)), `
-shop/db stop-first 1→2: one replica writes to data
+shop/db hold 1→2: one replica writes to data
 shop/api start-first 1→2: stateless: the new one stands beside the old one until it is ready (Compose's default would be stop-first)
   api/prepare
   api/hook/before < api/prepare
@@ -83,14 +83,14 @@ shop/api start-first 1→2: stateless: the new one stands beside the old one unt
   api/create/shop-api-2-1 < api/holder
   api/start/shop-api-2-1 < api/create/shop-api-2-1
   api/probe/shop-api-2-1 < api/start/shop-api-2-1
-  db/withdraw db=1[] < api/probe/shop-api-2-1, db/create/shop-db-2-1
+  db/withdraw db=1[] held < api/probe/shop-api-2-1, db/create/shop-db-2-1
   db/drain/shop-db-1-1 < db/withdraw
   db/stop/shop-db-1-1 < db/drain/shop-db-1-1
   db/start/shop-db-2-1 < db/create/shop-db-2-1, db/stop/shop-db-1-1
   db/probe/shop-db-2-1 < db/start/shop-db-2-1
   db/shift db=2[shop-db-2-1] < db/probe/shop-db-2-1
   shift api=2[shop-api-2-1] < db/shift
-  api/drain/shop-api-1-1 < db/shift, shift
+  api/drain/shop-api-1-1 < shift
   api/hook/stop/shop-api-1-1 < api/drain/shop-api-1-1
   api/stop/shop-api-1-1 < api/hook/stop/shop-api-1-1
   db/remove/shop-db-1-1 < api/stop/shop-api-1-1

@@ -177,7 +177,7 @@ func TestReceipt_OfALongRolloutHasBoundedReadingsAndWholeFigures(t *testing.T) {
 			sum += n
 		}
 	}
-	if n := len(got.Series.Until); n > 240 || n < 60 || sum != s.Releases[1].Requests || !slices.IsSorted(got.Series.Until) {
+	if n := len(got.Series.Until); n > 240 || n == 0 || sum != s.Releases[1].Requests || !slices.IsSorted(got.Series.Until) {
 		t.Errorf("%d stretches with %d requests, of %d", n, sum, s.Releases[1].Requests)
 	}
 }
