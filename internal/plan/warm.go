@@ -73,7 +73,7 @@ func (m *move) kept(r steady.Replica) bool { return m.Warm > 0 && r.Release == m
 func (b *builder) rouse(m *move) {
 	for _, name := range m.fresh {
 		b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
-			Replica: name, Cause: m.spec().Probe.Cause})
+			Replica: name, Needs: slices.Clone(b.hooks), Cause: m.spec().Probe.Cause})
 	}
 }
 
