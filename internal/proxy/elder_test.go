@@ -263,7 +263,7 @@ func TestElder_OfTheSameReleaseIsNotAsked(t *testing.T) {
 func TestElder_ItsDrainWaitsForWhatItAnswersAndItIsAskedForNothingMore(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	old := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.URL.Path == "/static/quick" {
+		if req.URL.Path != "/static/a" {
 			return
 		}
 		io.WriteString(w, "begun, ")
