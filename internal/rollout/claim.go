@@ -55,7 +55,8 @@ func (e *Engine) claim(ctx context.Context, c *claim, wait time.Duration) error 
 		if blocked == nil {
 			return nil
 		}
-		if blocked.run.yield() {
+		if blocked.retires != nil {
+			blocked.retires.yield()
 			if err := awaitFree(ctx, freed, time.Time{}, nil); err != nil {
 				return err
 			}
@@ -143,9 +144,10 @@ func (e *Engine) take(c *claim) (blocked *blocker, expires time.Time, freed <-ch
 // blocker is what is in the way of a claim.
 type blocker struct {
 	lease  steady.Lease
-	run    *run // whose lease it is; nil where it is a person's, or only waits
 	waits  bool // it does not hold it yet, but came before
 	closed bool // the engine takes none
+
+	retires *run // where what has the lease only ends a warm release: it can be asked to yield
 }
 
 // inTheWay finds what keeps a claim from being served. Engine.mu is held.
@@ -154,7 +156,11 @@ func (e *Engine) inTheWay(c *claim) *blocker {
 	want := c.lease()
 	for _, h := range e.held {
 		if l := h.lease(); l.Meets(want) {
-			return &blocker{lease: l, run: h.run}
+			b := &blocker{lease: l}
+			if h.run != nil && h.run.Kind == kindRetire {
+				b.retires = h.run
+			}
+			return b
 		}
 	}
 	for _, q := range e.queue {

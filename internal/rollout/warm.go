@@ -111,15 +111,8 @@ func (e *Engine) beginRetire(ctx context.Context, w steady.Warm) {
 }
 
 // yield ends the drain of a release that is being retired, so that a rollout need
-// not wait for it; false where the run is no such thing. Once the release is being
-// stopped there is only to wait.
-func (r *run) yield() bool {
-	if r == nil || r.Kind != kindRetire {
-		return false
-	}
-	r.cancel(errYield)
-	return true
-}
+// not wait for it. Once the release is being stopped there is only to wait.
+func (r *run) yield() { r.cancel(errYield) }
 
 // retire drains, stops and removes the replicas of a warm release. What serves is
 // left alone. The drain ends with drains, and all goes on as it was; the rest with
