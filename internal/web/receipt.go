@@ -293,7 +293,7 @@ func shifted(s steady.ServiceShift) string {
 	case s.Replicas == 0:
 		text = "shift to nobody"
 	case s.Trial > 0:
-		text = fmt.Sprintf("shift of %g %% to release %d, the rest to %d", s.Percent, s.Trial, s.Release)
+		text = fmt.Sprintf("shift of %s to release %d, the rest to %d", steady.PercentText(s.Percent), s.Trial, s.Release)
 	}
 	if s.Left != (steady.Open{}) {
 		text += fmt.Sprintf("; %s and %s were in flight at the old one", count(int64(s.Left.Requests), "request"), count(int64(s.Left.Streams), "stream"))
