@@ -123,8 +123,9 @@ func (s *session) lockRelease() *cobra.Command {
 		Use:   "release [all|SERVICE...]",
 		Short: "Release a lock",
 		Long: `Release your own lock of the project, or of some services; somebody else's only with
---force. The lease of a rollout that runs cannot be released: steady abort ends the
-rollout, and its lease with it. Where nothing is locked nothing is done.`,
+--force. One that was taken of several services is released whole. The lease of a
+rollout that runs cannot be released: steady abort ends the rollout, and its lease
+with it. Where nothing is locked nothing is done.`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())

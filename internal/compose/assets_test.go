@@ -36,7 +36,7 @@ func TestXSteady_RefusesAssetsThatMatchNothing(t *testing.T) {
 		"assets: static":          `assets: "static" is no path that starts with /`,
 		"assets: [/a, 3]":         "assets: 3 is no path",
 		`assets: ["/a/../b"]`:     "can match no path",
-		"assets: {path: /a}":      "assets.path: unknown key",
+		"assets: {path: /a}":      "assets: must be a list",
 		`assets: ["/a%20b/*"]`:    "can match no path",
 		`assets: [["/static/*"]]`: "is no path",
 	} {

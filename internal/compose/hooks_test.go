@@ -85,7 +85,7 @@ func TestXSteady_RefusesAHookThatCannotRun(t *testing.T) {
 	}
 	for x, want := range map[string]string{
 		"hooks: {before: {command: a, on: container}}": "hooks of the project run on the host",
-		"hooks: {stop: {command: a}}":                  "hooks.stop.command: unknown key",
+		"hooks: {stop: {command: a}}":                  "hooks.stop.command: stands within a service only",
 	} {
 		dir := write(t, map[string]string{"compose.yaml": "x-steady: {" + x + "}\nservices: {web: {image: x}}"})
 		_, err := compose.Load(t.Context(), compose.Options{WorkingDir: dir})
