@@ -64,7 +64,7 @@ load; a rollout that runs goes on.`,
 		},
 	}
 	fs := c.Flags()
-	fs.Float64Var(&f.rate, "rate", drillRate, "requests per `second`, 1000 at most")
+	fs.Float64Var(&f.rate, "rate", drillRate, "`requests` per second, 1000 at most")
 	fs.Float64Var(&f.fresh, "fresh", 0.5, "`share` of the requests that have a connection of their own, from 0 to 1")
 	fs.DurationVar(&f.lead, "for", drillLead, "`duration` of load before the rollout and after it")
 	fs.IntVar(&f.times, "times", 1, "`number` of rollouts, one after the other")
