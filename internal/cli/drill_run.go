@@ -111,8 +111,8 @@ func (s *session) askAboutDrill(ctx context.Context, f drillFlags, spec steady.S
 		often = fmt.Sprintf("%d times", f.times)
 	}
 	s.say(fmt.Sprintf("%s, which serves, will be replaced by itself %s, under %g requests/s to %s", spec.Ref(), often, f.rate, url))
-	if spec.Update.Order == steady.StopFirst {
-		s.warn("its update_config.order is stop-first: visitors will miss it for a moment")
+	if spec.Gate() == nil {
+		s.warn("x-steady.hold is off: where it is replaced stop-first, visitors will miss it for a moment")
 	}
 	return s.confirm(ctx)
 }
