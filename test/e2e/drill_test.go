@@ -82,7 +82,7 @@ func TestDrill_OfAServiceThatIsReplacedBesideItLosesNothingAndBothCountsAgree(t 
 // The positive control: where a rollout has a gap, the drill must see it.
 func TestDrill_OfAServiceThatIsReplacedWithAGapLosesAndExits5(t *testing.T) {
 	h := newHost(t, "e2e-drillgap")
-	small(h, "      strategy: stop-first\n")
+	small(h, "      strategy: stop-first\n      hold: off\n")
 	h.env["START_DELAY"] = "500ms"
 	h.deploy(1)
 	d, r := h.drill()
