@@ -197,7 +197,7 @@ func serviceFacts(s steady.ServiceReceipt) []fact {
 	facts = append(facts, fact{"drained", drained(s.Drained)})
 	if all := s.All(); all.Held > 0 {
 		a := s.Answered()
-		facts = append(facts, fact{"held", fmt.Sprintf("%s, half of them up to %s, the longest %s", count(all.Held, "request"), span(a.Waits.Quantile(0.5)), span(a.LongestWait))})
+		facts = append(facts, fact{"held", fmt.Sprintf("%s waited, half of them up to %s, the longest %s", number(all.Held), span(a.Waits.Quantile(0.5)), span(a.LongestWait))})
 	}
 	return facts
 }
