@@ -35,6 +35,7 @@ var (
 	ErrNoProject   = &Error{Code: "no-project", Text: "no such project"}
 	ErrNoRelease   = &Error{Code: "no-release", Text: "no such release"}
 	ErrNoRollout   = &Error{Code: "no-rollout", Text: "no such rollout"}
+	ErrNotRunning  = &Error{Code: "not-running", Text: "no such rollout is under way"}
 	ErrNoReplica   = &Error{Code: "no-replica", Text: "no such container"}
 	ErrNoImage     = &Error{Code: "no-image", Text: "image not found"}
 	ErrBuild       = &Error{Code: "build", Text: "build failed"}

@@ -14,7 +14,7 @@ import (
 func sentinels() []*steady.Error {
 	return []*steady.Error{
 		steady.ErrUsage, steady.ErrCompose, steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease,
-		steady.ErrNoRollout, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
+		steady.ErrNoRollout, steady.ErrNotRunning, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
 		steady.ErrNotReady, steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrBusy, steady.ErrAborted,
 		steady.ErrNoEngine, steady.ErrNoDaemon, steady.ErrNoProxy, steady.ErrStore, steady.ErrUnsupported, steady.ErrInternal,
 		steady.ErrLossBudget,

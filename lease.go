@@ -3,6 +3,7 @@ package steady
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,14 @@ func (l Lease) Meets(o Lease) bool {
 	}
 	return len(l.Services) == 0 || len(o.Services) == 0 ||
 		slices.ContainsFunc(l.Services, func(s string) bool { return slices.Contains(o.Services, s) })
+}
+
+// Ref names what it is a lease of: "shop", or "shop/api, shop/web".
+func (l Lease) Ref() string {
+	if len(l.Services) == 0 {
+		return l.Project
+	}
+	return l.Project + "/" + strings.Join(l.Services, ", "+l.Project+"/")
 }
 
 // Expired says whether the lease is over at a moment.

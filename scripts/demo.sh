@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job, start to end: deploys the reference stack, fires five loads at it,
-# deploys the whole stack anew meanwhile, shows the receipt, cleans up.
+# deploys the whole stack anew meanwhile, shows what the clients saw and the receipt,
+# cleans up. What stays is the receipt as a page, bin/receipt.html.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -62,9 +63,14 @@ load=$!
 sleep 3
 GESALP_TAG=v2 GESALP_RELEASE=2 steady deploy all -y
 
-say "5/6 what the clients saw"
+say "5/6 what the clients saw; then steady status, steady receipt"
 lost=0
 wait "$load" || lost=1
 cat "$work/load.txt"
+echo
 steady status
+echo
+steady receipt
+echo
+steady receipt --html bin/receipt.html
 exit "$lost"

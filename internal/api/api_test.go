@@ -49,7 +49,7 @@ func pair(t *testing.T, b api.Backend) *api.Client {
 
 var sentinels = []*steady.Error{
 	steady.ErrUsage, steady.ErrCompose, steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease,
-	steady.ErrNoRollout, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
+	steady.ErrNoRollout, steady.ErrNotRunning, steady.ErrNoReplica, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited,
 	steady.ErrNotReady, steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrBusy, steady.ErrAborted,
 	steady.ErrNoEngine, steady.ErrNoDaemon, steady.ErrNoProxy, steady.ErrStore, steady.ErrUnsupported,
 	steady.ErrInternal, steady.ErrNginx, steady.ErrSiteTaken, steady.ErrNoSite,

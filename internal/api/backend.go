@@ -18,7 +18,7 @@ type Backend interface {
 	Down(ctx context.Context, project string, volumes bool, o steady.Options) (steady.Rollout, error)
 	// Drill replaces the serving release of a service by the same one.
 	Drill(ctx context.Context, project, service string, o steady.Options) (steady.Rollout, error)
-	// Abort asks a running rollout to undo itself; steady.ErrNoRollout when none runs.
+	// Abort asks a running rollout to undo itself; steady.ErrNotRunning when none runs.
 	Abort(ctx context.Context, project string, rollout int64) error
 	Plan(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Plan, error)
 	// Events calls say for each event with Seq > after, as they come, until the

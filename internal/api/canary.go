@@ -9,7 +9,7 @@ import (
 
 // Canaries is the part of Backend that steers a release on trial. Rollout 0 means the
 // project's only one; who asks is told to those who watch. Each gives the stage as it
-// is then; steady.ErrNoRollout when none is under way.
+// is then; steady.ErrNotRunning when none is under way.
 type Canaries interface {
 	// Promote ends the stage, or with full all that are left.
 	Promote(ctx context.Context, project string, rollout int64, full bool, who string) (steady.Stage, error)

@@ -71,6 +71,8 @@ func ask(d *steady.Deed, body map[string]json.RawMessage) {
 		switch {
 		case key == "services":
 			_ = json.Unmarshal(raw, &d.Services)
+		case key == "service" && d.Command == "drill":
+			d.Services = []string{strings.Trim(string(raw), `"`)}
 		case key == "specs":
 			specs(d, raw)
 		case key == "replicas":

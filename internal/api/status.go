@@ -17,7 +17,7 @@ func httpStatus(e *steady.Error) int {
 	case steady.ErrNoService.Code, steady.ErrNoProject.Code, steady.ErrNoRelease.Code,
 		steady.ErrNoRollout.Code, steady.ErrNoReplica.Code, steady.ErrNoSite.Code:
 		return http.StatusNotFound
-	case steady.ErrBusy.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrSiteTaken.Code, steady.ErrRouteTaken.Code:
+	case steady.ErrBusy.Code, steady.ErrNotRunning.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrSiteTaken.Code, steady.ErrRouteTaken.Code:
 		return http.StatusConflict
 	case steady.ErrNoImage.Code, steady.ErrBuild.Code, steady.ErrExited.Code,
 		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrNginx.Code, steady.ErrCertificate.Code:

@@ -31,7 +31,7 @@ func (s *session) abort(ctx context.Context, args []string, detach bool) error {
 		return err
 	}
 	if r.Final() {
-		return steady.ErrNoRollout.With(fmt.Sprintf("no rollout runs; rollout %d of %s has ended: %s", r.ID, r.Project, r.State), "steady rollback")
+		return steady.ErrNotRunning.With(fmt.Sprintf("no rollout runs; rollout %d of %s has ended: %s", r.ID, r.Project, r.State), "steady rollback")
 	}
 	if err := s.backend().Abort(ctx, r.Project, r.ID); err != nil {
 		return err

@@ -30,7 +30,7 @@ changed; it keeps ` + "400" + ` days.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if last < 0 || since < 0 {
-				return usage(c.CommandPath(), "-n and --since are above 0")
+				return usage(c.CommandPath(), "--limit wants a number, 0 for all, and --since a duration above 0")
 			}
 			q := steady.AuditQuery{Project: s.shared.project, Limit: last}
 			if since > 0 {
@@ -53,7 +53,7 @@ changed; it keeps ` + "400" + ` days.`,
 		},
 	}
 	c.Flags().DurationVar(&since, "since", 0, "only what is younger than a `duration`, such as 24h")
-	c.Flags().IntVarP(&last, "number", "n", 20, "the last `n`; 0 for all")
+	c.Flags().IntVarP(&last, "limit", "n", 20, "how `many` to list at most; 0 for all")
 	return c
 }
 
@@ -115,7 +115,7 @@ func whence(o steady.Origin) string {
 func what(d steady.Deed) string {
 	out := d.Command
 	if d.Project != "" {
-		out += " " + about(steady.Lease{Project: d.Project, Services: d.Services})
+		out += " " + steady.Lease{Project: d.Project, Services: d.Services}.Ref()
 	}
 	return strings.TrimSpace(out + " " + strings.Join(d.Asked, " "))
 }

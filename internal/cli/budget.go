@@ -41,8 +41,10 @@ func (b *budget) Set(text string) error {
 }
 
 // addBudget adds the flag to a command that ends with a receipt.
-func (s *session) addBudget(f *pflag.FlagSet) {
-	f.Var(&s.budget, "loss-budget", "exit 5 where more than `budget` was lost, requests lost and streams cut together: a number such as 0, or a share of the requests such as 0.1%")
+func (s *session) addBudget(f *pflag.FlagSet) { addBudget(f, &s.budget) }
+
+func addBudget(f *pflag.FlagSet, b *budget) {
+	f.Var(b, "loss-budget", "exit 5 where more than `budget` was lost, requests lost and streams cut together: a number such as 0, or a share of the requests such as 0.1%")
 }
 
 // allows says whether so much may be lost. Where no request was counted, as of TCP,

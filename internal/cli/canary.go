@@ -70,7 +70,7 @@ func (s *session) steer(ctx context.Context, command string, args []string, did 
 		return err
 	}
 	if r.Final() {
-		return steady.ErrNoRollout.With(fmt.Sprintf("no rollout runs; rollout %d of %s has ended: %s", r.ID, r.Project, r.State), "steady status")
+		return steady.ErrNotRunning.With(fmt.Sprintf("no rollout runs; rollout %d of %s has ended: %s", r.ID, r.Project, r.State), "steady status")
 	}
 	stage, err := ask(ctx, s.backend(), r)
 	if err != nil {

@@ -99,6 +99,11 @@ func (s *session) askAboutGap(ctx context.Context, specs []steady.Spec, o steady
 	for _, w := range warnings {
 		s.warn(w)
 	}
+	return s.confirm(ctx)
+}
+
+// confirm is errDeclined unless the person at the terminal says yes.
+func (s *session) confirm(ctx context.Context) error {
 	fmt.Fprint(s.err, "steady: go on? [y/N] ")
 	answer, err := ask(ctx, s.in)
 	if err != nil {

@@ -18,7 +18,8 @@ const (
 type drillFlags struct {
 	rate, fresh          float64
 	lead                 time.Duration
-	times, budget        int
+	times                int
+	budget               budget
 	target, path, method string
 	headers              list
 	body                 string
@@ -26,7 +27,7 @@ type drillFlags struct {
 }
 
 func (s *session) drillCommand() *cobra.Command {
-	var f drillFlags
+	f := drillFlags{budget: budget{text: "0"}}
 	c := &cobra.Command{
 		Use:   "drill SERVICE",
 		Short: "Rehearse a rollout under load and count what it loses",
@@ -47,8 +48,9 @@ is real: choose a --path that may be asked for so often.
 
 Before the rollout the load runs alone for as long as --for says. Where the service
 loses requests even then, or the load does not reach it through steady, nothing is
-rolled out and the exit status is 23. It is 5 where the drill lost more than
---budget. Interrupting ends the load; a rollout that runs goes on.`,
+rolled out and the exit status is 23. It is 5 where more than --loss-budget was lost,
+0 unless it is given, by the load's count or by the proxy's. Interrupting ends the
+load; a rollout that runs goes on.`,
 		Example: `  steady drill api
   steady drill api --rate 200 --times 5 --path /health
   steady drill api --target https://api.example.org --path /v1/version`,
@@ -62,11 +64,11 @@ rolled out and the exit status is 23. It is 5 where the drill lost more than
 		},
 	}
 	fs := c.Flags()
-	fs.Float64Var(&f.rate, "rate", drillRate, "requests per `second`, 1000 at most")
+	fs.Float64Var(&f.rate, "rate", drillRate, "`requests` per second, 1000 at most")
 	fs.Float64Var(&f.fresh, "fresh", 0.5, "`share` of the requests that have a connection of their own, from 0 to 1")
 	fs.DurationVar(&f.lead, "for", drillLead, "`duration` of load before the rollout and after it")
 	fs.IntVar(&f.times, "times", 1, "`number` of rollouts, one after the other")
-	fs.IntVar(&f.budget, "budget", 0, "`requests` that may be lost before the exit status is 5")
+	addBudget(fs, &f.budget)
 	fs.StringVar(&f.target, "target", "", "`URL` to send the load to instead, such as that of a front")
 	fs.StringVar(&f.path, "path", "", "`path` to ask for, with its query (default: the probe's, else /)")
 	fs.StringVar(&f.method, "method", "GET", "`method` of the requests; what is not safe to repeat is not safe here")
@@ -88,8 +90,6 @@ func (f drillFlags) check(command string) error {
 		return usage(command, "--for wants a duration from 1s to 1h")
 	case f.times < 1 || f.times > drillTimesMost:
 		return usage(command, "--times wants 1 to 100 rollouts")
-	case f.budget < 0:
-		return usage(command, "--budget wants a number of requests")
 	case f.path != "" && !plainWord(f.path, '/'):
 		return usage(command, "--path wants a path that begins with /, escaped")
 	case f.method == "" || !plainWord(f.method, f.method[0]) || f.method == "CONNECT":

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -112,18 +111,10 @@ func (s *session) askAboutDrill(ctx context.Context, f drillFlags, spec steady.S
 		often = fmt.Sprintf("%d times", f.times)
 	}
 	s.say(fmt.Sprintf("%s, which serves, will be replaced by itself %s, under %g requests/s to %s", spec.Ref(), often, f.rate, url))
-	if spec.Update.Order == steady.StopFirst {
-		s.warn("its update_config.order is stop-first: visitors will miss it for a moment")
+	if spec.Gate() == nil {
+		s.warn("x-steady.hold is off: where it is replaced stop-first, visitors will miss it for a moment")
 	}
-	fmt.Fprint(s.err, "steady: go on? [y/N] ")
-	answer, err := ask(ctx, s.in)
-	if err != nil {
-		return err
-	}
-	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
-		return errDeclined
-	}
-	return nil
+	return s.confirm(ctx)
 }
 
 // lead lets the load run for a while.
@@ -192,16 +183,25 @@ func (s *session) counted(ctx context.Context, project, service string) (steady.
 	return steady.Counts{}, nil
 }
 
-// past is steady.ErrLossBudget where more was lost than may be.
-func (d drilled) past(budget int) error {
-	counted := 0
+// past is steady.ErrLossBudget where more was lost than the budget allows, by
+// either count, or where the proxy's is not whole.
+func (d drilled) past(b budget) error {
+	var proxy steady.Receipt
 	for _, r := range d.Receipts {
-		counted += int(r.Lost())
+		proxy.Services = append(proxy.Services, r.Services...)
+		proxy.Missed = append(proxy.Missed, r.Missed...)
 	}
-	lost := max(d.Report.All.Lost, counted)
-	if lost <= budget {
-		return nil
+	load := steady.Losses{Requests: int64(d.Report.All.Sent), Lost: int64(d.Report.All.Lost)}
+	hint := "steady plan " + d.Service + " says how it is replaced and why; steady check finds what hurts"
+	past := fmt.Sprintf("the drill of %s/%s is past its loss budget of %s: ", d.Project, d.Service, b.text)
+	switch {
+	case !b.allows(load):
+		return steady.ErrLossBudget.With(past+lossText(load), hint)
+	case !b.allows(proxy.Losses()):
+		return steady.ErrLossBudget.With(past+lossText(proxy.Losses())+", by the proxy's count", hint)
+	case len(proxy.Missed) > 0:
+		return steady.ErrLossBudget.With(fmt.Sprintf("whether the drill of %s/%s kept its loss budget of %s is not known: %s", d.Project, d.Service, b.text, missedText(proxy.Missed[0])),
+			"run it again")
 	}
-	return steady.ErrLossBudget.With(fmt.Sprintf("the drill of %s/%s lost %s, and its budget is %d", d.Project, d.Service, count(int64(lost), "request"), budget),
-		"steady plan "+d.Service+" says how it is replaced and why; steady check finds what hurts")
+	return nil
 }

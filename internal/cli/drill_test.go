@@ -58,13 +58,26 @@ func TestDrill_TheLoadGoesToWhereTheServiceIsReached(t *testing.T) {
 func TestDrill_PastItsBudgetByEitherCount(t *testing.T) {
 	d := drilled{Project: "shop", Service: "api"}
 	for _, c := range []struct {
-		load, proxy, budget, want int
-	}{{0, 0, 0, exitDone}, {1, 0, 0, exitLossBudget}, {0, 1, 0, exitLossBudget}, {3, 2, 3, exitDone}, {3, 4, 3, exitLossBudget}} {
-		d.Report.All.Lost = c.load
-		d.Receipts = []steady.Receipt{{Services: []steady.ServiceReceipt{{Releases: map[int]steady.Counts{1: {Lost: int64(c.proxy)}}}}}}
-		if got := exitCode(d.past(c.budget)); got != c.want {
+		load, proxy int
+		budget      string
+		want        int
+	}{
+		{0, 0, "0", exitDone}, {1, 0, "0", exitLossBudget}, {0, 1, "0", exitLossBudget}, {3, 2, "3", exitDone}, {3, 4, "3", exitLossBudget},
+		{3, 3, "3%", exitDone}, {3, 4, "3%", exitLossBudget}, {4, 3, "3%", exitLossBudget},
+	} {
+		var b budget
+		if err := b.Set(c.budget); err != nil {
+			t.Fatal(err)
+		}
+		d.Report.All.Sent, d.Report.All.Lost = 100, c.load
+		d.Receipts = []steady.Receipt{{Services: []steady.ServiceReceipt{{Releases: map[int]steady.Counts{1: {Requests: 100, Lost: int64(c.proxy)}}}}}}
+		if got := exitCode(d.past(b)); got != c.want {
 			t.Errorf("%+v: exit %d", c, got)
 		}
+	}
+	d.Receipts[0].Missed = []steady.Missed{{}}
+	if err := d.past(budget{text: "100%", percent: 100}); exitCode(err) != exitLossBudget || !strings.Contains(err.Error(), "is not known") {
+		t.Errorf("a proxy that died: %v", err)
 	}
 }
 

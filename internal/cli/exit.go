@@ -42,7 +42,7 @@ func exitMeaning() []struct {
 	}{
 		{exitDone, "done, or nothing to do"},
 		{exitError, "any other error"},
-		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project, release or site, a site that is another's"},
+		{exitUsage, "wrong usage: flags, a Compose file that does not load, an unknown service, project, release, rollout or site, a site that is another's"},
 		{exitNotDeployed, "not deployed, or aborted: the old release serves"},
 		{exitRolledBack, "rolled back after the shift: the old release serves again"},
 		{exitLossBudget, "done, but past the loss budget, or whether it was kept is not known"},
@@ -116,7 +116,7 @@ func exitCode(err error) int {
 	case isAny(err, steady.ErrBusy):
 		return exitBusy
 	case isAny(err, steady.ErrUsage, steady.ErrCompose, steady.ErrUnsupported,
-		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease, steady.ErrNoSite, steady.ErrSiteTaken):
+		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease, steady.ErrNoRollout, steady.ErrNoSite, steady.ErrSiteTaken):
 		return exitUsage
 	case isAny(err, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited, steady.ErrNotReady,
 		steady.ErrUnhealthy, steady.ErrPortTaken, steady.ErrRouteTaken, steady.ErrCertificate, steady.ErrHook, steady.ErrAborted):

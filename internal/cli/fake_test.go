@@ -216,7 +216,7 @@ func (d *fakeDaemon) Rollouts(_ context.Context, project string, _ int) ([]stead
 func (d *fakeDaemon) Rollout(_ context.Context, id int64) (steady.Rollout, error) {
 	p := d.now()
 	if p.Rollout.ID != id {
-		return steady.Rollout{}, steady.ErrNoRollout.With(fmt.Sprintf("no rollout %d", id), "steady watch")
+		return steady.Rollout{}, steady.ErrNoRollout.With(fmt.Sprintf("no rollout %d", id), "steady rollouts")
 	}
 	return p.Rollout, nil
 }

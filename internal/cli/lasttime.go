@@ -14,7 +14,9 @@ func noticed(v steady.ServicePlan) string {
 	case v.Last == nil:
 		return v.Notice
 	case v.Last.LongestWait > 0:
-		return v.Notice + ": requests wait about " + span(v.Last.LongestWait) + ", as last time"
+		return v.Notice + "; the longest wait was " + span(v.Last.LongestWait) + " the last time"
+	case v.Last.Gap > 0 && v.Strategy == steady.StrategyHold:
+		return v.Notice + "; nobody served for " + span(v.Last.Gap) + " the last time"
 	case v.Last.Gap > 0:
 		return v.Notice + ": about " + span(v.Last.Gap) + ", as last time"
 	}
@@ -31,7 +33,7 @@ func lastText(l steady.LastTime, now time.Time) string {
 		parts = append(parts, "a gap of "+span(l.Gap))
 	}
 	if l.Held > 0 {
-		parts = append(parts, count(l.Held, "request")+" held for "+span(l.LongestWait)+" at most")
+		parts = append(parts, number(l.Held)+" held, for "+span(l.LongestWait)+" at most")
 	}
 	switch lost := l.Losses; {
 	case lost.Sum() > 0:

@@ -113,7 +113,7 @@ func (s *session) lock(ctx context.Context, l steady.Lease, span, wait time.Dura
 		s.print(object(got))
 		return nil
 	}
-	s.print(fmt.Sprintf("locked %s until %s", about(got), got.Expires.Local().Format("15:04:05 MST")))
+	s.print(fmt.Sprintf("locked %s until %s", got.Ref(), got.Expires.Local().Format("15:04:05 MST")))
 	return nil
 }
 
@@ -123,8 +123,9 @@ func (s *session) lockRelease() *cobra.Command {
 		Use:   "release [all|SERVICE...]",
 		Short: "Release a lock",
 		Long: `Release your own lock of the project, or of some services; somebody else's only with
---force. The lease of a rollout that runs cannot be released: steady abort ends the
-rollout, and its lease with it. Where nothing is locked nothing is done.`,
+--force. One that was taken of several services is released whole. The lease of a
+rollout that runs cannot be released: steady abort ends the rollout, and its lease
+with it. Where nothing is locked nothing is done.`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())
@@ -143,7 +144,7 @@ rollout, and its lease with it. Where nothing is locked nothing is done.`,
 				s.say("nobody has locked " + project)
 			}
 			for _, l := range gone {
-				s.print(fmt.Sprintf("released %s, which %s had locked", about(l), l.Owner))
+				s.print(fmt.Sprintf("released %s, which %s had locked", l.Ref(), l.Owner))
 			}
 			return nil
 		},
@@ -158,14 +159,6 @@ func named(args []string) []string {
 		return nil
 	}
 	return slices.Compact(slices.Sorted(slices.Values(args)))
-}
-
-// about names what a lease is about: "shop", or "shop/api, shop/web".
-func about(l steady.Lease) string {
-	if len(l.Services) == 0 {
-		return l.Project
-	}
-	return l.Project + "/" + strings.Join(l.Services, ", "+l.Project+"/")
 }
 
 func leaseTable(all steady.Leases, now time.Time) string {

@@ -39,6 +39,9 @@ receipt says so.`,
 	return c
 }
 
+// errNoReceipt is a rollout of which there is nothing to show.
+var errNoReceipt = &steady.Error{Code: "no-receipt", Text: "the rollout has no receipt"}
+
 func (s *session) receipt(ctx context.Context, args []string, page string) error {
 	r, err := s.rollout(ctx, "steady receipt", args)
 	if err == nil {
@@ -49,9 +52,9 @@ func (s *session) receipt(ctx context.Context, args []string, page string) error
 	}
 	switch {
 	case !r.Final():
-		return &steady.Error{Code: steady.ErrNoRollout.Code, Text: fmt.Sprintf("rollout %d runs still, and has no receipt yet", r.ID), Hint: fmt.Sprintf("steady watch %d", r.ID)}
+		return errNoReceipt.With(fmt.Sprintf("rollout %d runs still, and has no receipt yet", r.ID), fmt.Sprintf("steady watch %d", r.ID))
 	case r.Receipt == nil:
-		return steady.ErrNoRollout.With(fmt.Sprintf("rollout %d has no receipt", r.ID), "steady rollouts")
+		return errNoReceipt.With(fmt.Sprintf("rollout %d has no receipt", r.ID), "steady rollouts")
 	case page != "":
 		err = s.writePage(page, r)
 	case s.json():

@@ -50,6 +50,9 @@ func releaseFigures(x steady.Receipt) string {
 			if n == 0 {
 				name = "none"
 			}
+			if n == 0 && c.Requests+c.Lost+c.Streams == 0 { // they were only held there
+				continue
+			}
 			row := []string{s.Service, name}
 			for _, v := range []int64{c.Requests, a.Classes[2], a.Classes[3], a.Classes[4], a.Classes[5], c.Lost, c.Cut, c.Left, c.Retried,
 				c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsCut} {
@@ -95,7 +98,7 @@ func serviceNotes(x steady.Receipt, s steady.ServiceReceipt) string {
 	}
 	if all := s.All(); all.Held > 0 {
 		a := s.Answered()
-		text := fmt.Sprintf("held    %s, half of them up to %s, the longest %s", count(all.Held, "request"), latencyText(a.Waits.Quantile(0.5)), latencyText(a.LongestWait))
+		text := fmt.Sprintf("held    %s waited, half of them up to %s, the longest %s", number(all.Held), latencyText(a.Waits.Quantile(0.5)), latencyText(a.LongestWait))
 		if all.Turned > 0 {
 			text += "; " + number(all.Turned) + " turned away"
 		}
@@ -150,7 +153,7 @@ func shiftText(s steady.ServiceShift) string {
 	case s.Replicas == 0:
 		text = "to nobody"
 	case s.Trial > 0:
-		text = fmt.Sprintf("%g%% to release %d, the rest to %d", s.Percent, s.Trial, s.Release)
+		text = fmt.Sprintf("%s to release %d, the rest to %d", steady.PercentText(s.Percent), s.Trial, s.Release)
 	}
 	if s.Left != (steady.Open{}) {
 		text += fmt.Sprintf("; %s and %s in flight at the old one", count(int64(s.Left.Requests), "request"), count(int64(s.Left.Streams), "stream"))

@@ -16,7 +16,7 @@ func TestReceiptText_TellsOfAGateAndOfWhatFoundNoReplica(t *testing.T) {
 	}}}
 	got := receiptText(steady.Rollout{ID: 3, Project: "shop", Kind: "deploy", State: steady.RolloutDone, Receipt: &x}, style{})
 	for _, want := range []string{
-		"db       none     4 ", "held    300 requests, half of them up to 988ms, the longest 1.9s; 4 turned away", "gap     2.1s without a replica", "counted 5 requests, 4 lost\n",
+		"db       none     4 ", "held    300 waited, half of them up to 988ms, the longest 1.9s; 4 turned away", "gap     2.1s without a replica", "counted 5 requests, 4 lost\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it lacks %q:\n%s", want, got)
@@ -67,6 +67,19 @@ func TestBudget_IsKeptToTheLastRequest(t *testing.T) {
 	for _, wrong := range []string{"", "-1", "x", "1.5", "%", "-0.1%", "NaN%", "101%"} {
 		if err := new(budget).Set(wrong); err == nil {
 			t.Errorf("%q is a budget", wrong)
+		}
+	}
+}
+
+func TestNoticed_SaysOfAHoldHowLongItWasTheLastTime(t *testing.T) {
+	for want, v := range map[string]steady.ServicePlan{
+		"they wait": {Strategy: steady.StrategyHold, Notice: "they wait"},
+		"they wait; the longest wait was 1.1s the last time": {Strategy: steady.StrategyHold, Notice: "they wait", Last: &steady.LastTime{LongestWait: 1100 * time.Millisecond, Gap: 2 * time.Second}},
+		"they wait; nobody served for 2s the last time":      {Strategy: steady.StrategyHold, Notice: "they wait", Last: &steady.LastTime{Gap: 2 * time.Second}},
+		"the gap: about 2s, as last time":                    {Strategy: steady.StrategyStopFirst, Notice: "the gap", Last: &steady.LastTime{Gap: 2 * time.Second}},
+	} {
+		if got := noticed(v); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

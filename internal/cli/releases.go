@@ -38,6 +38,9 @@ func (s *session) releasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := released(project, all, args); err != nil {
+				return err
+			}
 			lines := releaseLines(all, serving, args)
 			if s.json() {
 				s.print(object(lines))
@@ -51,6 +54,22 @@ func (s *session) releasesCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// released refuses a service that has no release.
+func released(project string, all []steady.Release, services []string) error {
+	var known []steady.Spec
+	for _, r := range all {
+		if !slices.ContainsFunc(known, func(s steady.Spec) bool { return s.Service == r.Service }) {
+			known = append(known, steady.Spec{Service: r.Service})
+		}
+	}
+	for _, name := range services {
+		if !slices.ContainsFunc(known, func(s steady.Spec) bool { return s.Service == name }) {
+			return noService(project, name, known)
+		}
+	}
+	return nil
 }
 
 func releaseLines(all []steady.Release, serving map[string]int, services []string) []releaseLine {

@@ -14,7 +14,7 @@ func (s *session) root() *cobra.Command {
 		Use:   "steady",
 		Short: "Deploy a Compose file without losing a request",
 		Long: `steady deploys the Compose file you already have, on the server you already
-have, without losing a request, and proves it.`,
+have, without losing a request, and tells what it counted.`,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		TraverseChildren: true, // so that -f before the command is Compose's, and after logs its own
@@ -41,9 +41,11 @@ have, without losing a request, and proves it.`,
 	s.add(c, "run", s.daemonCommand(), s.proxyCommand(), s.versionCommand(), s.nginxCommand())
 	s.add(c, "see", s.checkCommand(), s.doctorCommand(), s.auditCommand(), s.notifyCommand())
 	s.add(c, "see", s.rolloutsCommand(), s.receiptCommand())
+	c.SetHelpCommandGroupID("run")
+	c.SetCompletionCommandGroupID("run")
 	c.InitDefaultHelpCmd()
-	strictHelp(c)
 	c.InitDefaultCompletionCmd("completion")
+	strict(c)
 	return c
 }
 
@@ -64,9 +66,18 @@ func (s *session) add(root *cobra.Command, group string, commands ...*cobra.Comm
 	}
 }
 
-// strictHelp makes help about what there is not a usage error, which cobra's own is
-// not.
-func strictHelp(root *cobra.Command) {
+// strict makes help about what there is not, and completion for it, usage errors,
+// which cobra's own are not.
+func strict(root *cobra.Command) {
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usage(c.CommandPath(), unknownCommand(c, args[0]))
+		}
+		completion.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 	help, _, err := root.Find([]string{"help"})
 	if err != nil {
 		return

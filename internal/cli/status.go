@@ -55,7 +55,7 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 		s.say("under maintenance: " + strings.Join(shut, ", ") + "; steady maintenance status tells more")
 	}
 	for _, l := range status.Locks {
-		s.say(about(l) + " is under " + l.Holder() + " for " + left(l.Expires.Sub(now)) + " more: steady lock show")
+		s.say(l.Ref() + " is under " + l.Holder() + " for " + left(l.Expires.Sub(now)) + " more: steady lock show")
 	}
 	for _, v := range status.Services {
 		if v.Gate != nil {

@@ -77,11 +77,10 @@ func (w *waitLine) clear() {
 	}
 }
 
-// left is a time that runs out, to the second: 1m 12s.
+// left is a time that runs out, to the second: 1m12s.
 func left(d time.Duration) string {
-	s := int(max(d, 0).Round(time.Second).Seconds())
-	if s < 60 {
-		return fmt.Sprintf("%ds", s)
+	if d = d.Round(time.Second); d > 0 {
+		return span(d)
 	}
-	return fmt.Sprintf("%dm %02ds", s/60, s%60)
+	return "0s"
 }

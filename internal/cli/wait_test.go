@@ -24,7 +24,7 @@ func TestWaitLine_SaysWhoIsInTheWayAndHowLongItStillWaits(t *testing.T) {
 	w.tell(waiting("rollout 41 of anna@ci (step api/stop/shop-api-40-1)", now.Add(72*time.Second)), "mine", now.Add(67*time.Second))
 	w.tell(waiting("rollout 41 of anna@ci (step api/stop/shop-api-40-1)", now.Add(152*time.Second)), "mine", now.Add(97*time.Second))
 	w.tell(waiting("x", now), "another", now)
-	want := `steady: waiting for rollout 41 of anna@ci (step api/drain/shop-api-40-1), 1m 12s left
+	want := `steady: waiting for rollout 41 of anna@ci (step api/drain/shop-api-40-1), 1m12s left
 steady: waiting for rollout 41 of anna@ci (step api/stop/shop-api-40-1), 5s left
 steady: waiting for rollout 41 of anna@ci (step api/stop/shop-api-40-1), 55s left
 `

@@ -19,7 +19,7 @@ func TestWarm_StatusSaysForHowLongStill(t *testing.T) {
 			}}}}
 	}
 	for left, want := range map[time.Duration]string{
-		8*time.Minute + 12*time.Second: "for 8m 12s:", 3 * time.Hour: "for 3h 0m:", 9 * time.Second: "for 9s:", -time.Second: "until it has drained:",
+		8*time.Minute + 12*time.Second: "for 8m12s:", 3 * time.Hour: "for 3h00m:", 9 * time.Second: "for 9s:", -time.Second: "until it has drained:",
 	} {
 		if got := strings.Join(warmLines(status(left), now), "\n"); !strings.HasPrefix(got, "api release 6 warm "+want) {
 			t.Errorf("%s left: %q", left, got)
@@ -33,7 +33,7 @@ func TestWarm_StatusSaysForHowLongStill(t *testing.T) {
 
 func TestWarm_ThePlanSaysWhatIsKeptOrWhyNot(t *testing.T) {
 	for want, v := range map[string]steady.ServicePlan{
-		"  warm    release 6 is kept running, without traffic, for 10m 0s\n": {Service: "api", From: 6, To: 7, Warm: 10 * time.Minute},
+		"  warm    release 6 is kept running, without traffic, for 10m00s\n": {Service: "api", From: 6, To: 7, Warm: 10 * time.Minute},
 		"  warm    not: old and new cannot run beside each other\n":          {Service: "db", From: 6, To: 7, Cold: "old and new cannot run beside each other"},
 	} {
 		if got := planText(steady.Plan{Services: []steady.ServicePlan{v}}, style{}, time.Now()); !strings.Contains(got, want) {

@@ -70,7 +70,7 @@ func shares(v any) (any, error) {
 		case math.Abs(p*100-math.Round(p*100)) > 1e-6:
 			return nil, fmt.Errorf("%v is finer than a hundredth of a percent", one)
 		case len(out) > 0 && p <= out[len(out)-1]:
-			return nil, fmt.Errorf("the shares do not rise: %v comes after %s", one, steady.PercentText(out[len(out)-1]))
+			return nil, fmt.Errorf("the shares do not rise: %s comes after %s", steady.PercentText(p), steady.PercentText(out[len(out)-1]))
 		}
 		out = append(out, p)
 	}

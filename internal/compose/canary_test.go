@@ -37,7 +37,7 @@ func TestCanary_WhatCannotBeIsRefusedWithItsPlace(t *testing.T) {
 		"steps: [five]":      "five is no percentage",
 		"steps: [-1]":        "-1 is no percentage",
 		"steps: [\"101%\"]":  "101% is no percentage",
-		"steps: [50, 25]":    "the shares do not rise: 25 comes after 50 %",
+		"steps: [50, 25]":    "the shares do not rise: 25 % comes after 50 %",
 		"steps: [5, 5]":      "the shares do not rise",
 		"steps: [0.001]":     "finer than a hundredth",
 		"every: soon":        "soon is no duration",

@@ -33,6 +33,16 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// refuses checks that a file is refused, in these words.
+func refuses(t *testing.T, text, want string) {
+	t.Helper()
+	dir := write(t, map[string]string{"compose.yaml": text})
+	_, err := compose.Load(t.Context(), compose.Options{WorkingDir: dir})
+	if !errors.Is(err, steady.ErrCompose) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %v, want %q", text, err, want)
+	}
+}
+
 func loadText(t *testing.T, text string) compose.Project {
 	t.Helper()
 	p, err := compose.Load(t.Context(), compose.Options{WorkingDir: write(t, map[string]string{"compose.yaml": text})})

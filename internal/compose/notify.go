@@ -46,7 +46,7 @@ func (s section) receiver(at string, raw any, dir string) (steady.Receiver, erro
 		}
 		v, err := keys[i].parse(m[name])
 		if err != nil {
-			return r, s.refuse(at+"."+name, err.Error(), keys[i].Doc)
+			return r, s.refuse(at+"."+name, err.Error(), keys[i].brief())
 		}
 		put(&r, name, v, dir)
 	}

@@ -58,7 +58,7 @@ func TestXSteady_RefusesAReceiverThatIsNone(t *testing.T) {
 		"notify: [{webhook: 'https://a', secret: 'T0K3N'}]":               "secret: unknown key",
 		"notify: [{webhook: 'https://a', on: [broken]}]":                  "broken is none of accepted",
 		"notify: ['https://a']":                                           "notify.0: must be a mapping",
-		"notify: {webhook: 'https://a'}":                                  "notify.webhook: unknown key",
+		"notify: {webhook: 'https://a'}":                                  "notify: must be a list",
 	} {
 		dir := write(t, map[string]string{"compose.yaml": "x-steady: {" + x + "}\nservices: {web: {image: x}}"})
 		_, err := compose.Load(t.Context(), compose.Options{WorkingDir: dir})

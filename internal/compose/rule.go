@@ -64,7 +64,7 @@ func (e *entry) parse(raw any) error {
 		}
 		v, err := keys[i].parse(flat[name])
 		if err != nil {
-			return e.refuse(name, err.Error(), keys[i].Doc)
+			return e.refuse(name, err.Error(), keys[i].brief())
 		}
 		e.asked[name] = v
 	}

@@ -31,11 +31,11 @@ func (s section) parse(raw any) (map[string]any, error) {
 	for _, name := range sortedKeys(flat) {
 		key, ok := s.find(name)
 		if !ok {
-			return nil, s.refuse(name, "unknown key", "known keys: "+strings.Join(s.known(), ", "))
+			return nil, s.misplaced(name)
 		}
 		v, err := key.parse(flat[name])
 		if err != nil {
-			return nil, s.refuse(name, err.Error(), key.Doc)
+			return nil, s.refuse(name, err.Error(), key.brief())
 		}
 		if name == "order" {
 			name = "strategy"
@@ -53,7 +53,7 @@ func (s section) flatten(prefix string, raw any, out map[string]any) error {
 	m, ok := raw.(map[string]any)
 	if !ok {
 		if prefix == "" {
-			return s.refuse("", "must be a mapping", "known keys: "+strings.Join(s.known(), ", "))
+			return s.refuse("", "must be a mapping", "known keys: "+strings.Join(s.below(""), ", "))
 		}
 		out[prefix] = raw
 		return nil

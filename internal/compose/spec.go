@@ -30,20 +30,9 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 	if err != nil {
 		return steady.Spec{}, err
 	}
-	ports, err := portsOf(s, own)
+	ports, rules, probe, err := waysOf(model, s, own)
 	if err != nil {
 		return steady.Spec{}, err
-	}
-	rules, err := rulesOf(model, s, own)
-	if err != nil {
-		return steady.Spec{}, err
-	}
-	probe, err := probeOf(s, asked(ports, rules), own)
-	if err != nil {
-		return steady.Spec{}, err
-	}
-	if len(ports) == 0 && len(rules) > 0 { // the words are part of the release's digest: those of published ports stay
-		probe.Cause = strings.Replace(probe.Cause, "published port", "routed port", 1)
 	}
 	build, err := buildOf(model, s)
 	if err != nil {
@@ -91,6 +80,27 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Assets:        setting[[]string](own, "assets", nil),
 		Hooks:         own.hooks, ProjectHooks: own.projectHooks, Notify: own.receivers,
 	}, nil
+}
+
+// waysOf are the ways by which requests come to the service, and the question that
+// goes the same way.
+func waysOf(model *types.Project, s types.ServiceConfig, own settings) ([]steady.Port, []steady.Rule, steady.Probe, error) {
+	ports, err := portsOf(s, own)
+	if err != nil {
+		return nil, nil, steady.Probe{}, err
+	}
+	rules, err := rulesOf(model, s, own)
+	if err != nil {
+		return nil, nil, steady.Probe{}, err
+	}
+	probe, err := probeOf(s, asked(ports, rules), own)
+	if err != nil {
+		return nil, nil, steady.Probe{}, err
+	}
+	if len(ports) == 0 && len(rules) > 0 { // the words are part of the release's digest: those of published ports stay
+		probe.Cause = strings.Replace(probe.Cause, "published port", "routed port", 1)
+	}
+	return ports, rules, probe, nil
 }
 
 // restartOf writes the policy as the files do.

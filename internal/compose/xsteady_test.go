@@ -17,9 +17,12 @@ func TestXSteady_RefusesAKeyItDoesNotKnow(t *testing.T) {
 		hint string
 	}{
 		"in a service": {"services:\n  web:\n    image: x\n    x-steady:\n      drian: {requests: 1s}",
-			"compose.yaml:5: services.web.x-steady.drian.requests: unknown key", "drain.requests"},
-		"at the top":             {"x-steady: {probes: 1}\n" + one, "compose.yaml:1: x-steady.probes: unknown key", "drain.streams"},
-		"in a service only":      {"x-steady: {probe: {path: /}}\n" + one, "x-steady.probe.path: unknown key", "probe.rise"},
+			"compose.yaml:5: services.web.x-steady.drian.requests: unknown key", ", drain, "},
+		"at the top":             {"x-steady: {probes: 1}\n" + one, "compose.yaml:1: x-steady.probes: unknown key", ", drain, "},
+		"in a service only":      {"x-steady: {probe: {path: /}}\n" + one, "x-steady.probe.path: stands within a service only", "services.SERVICE.x-steady"},
+		"in a group":             {"x-steady: {probe: {raise: 1}}\n" + one, "x-steady.probe.raise: unknown key", "known keys: probe.deadline, probe.interval, probe.rise, probe.settle, probe.timeout"},
+		"a group as a value":     {"x-steady: {drain: 5s}\n" + one, "x-steady.drain: must be a mapping", "known keys: drain.requests, drain.streams"},
+		"a group in a service":   {"x-steady: {canary: true}\n" + one, "x-steady.canary: stands within a service only", ""},
 		"no mapping":             {"x-steady: yes\n" + one, "x-steady: must be a mapping", "known keys"},
 		"no duration":            {"x-steady: {monitor: soon}\n" + one, "x-steady.monitor: soon is no duration", "watch window"},
 		"negative duration":      {"x-steady: {monitor: -1s}\n" + one, "x-steady.monitor: -1s is no duration", "watch window"},

@@ -58,6 +58,19 @@ func TestPlan_OldReplicasAreAskedForAssetsUntilTheyAreDrained(t *testing.T) {
 	}
 }
 
+func TestPlan_WhatIsKeptWarmIsAskedForAssetsToo(t *testing.T) {
+	w := new(world)
+	shape := []change{port(8000), warm(time.Minute), assets("/static/*")}
+	w.wants("web", shape...).has("web", shape...)
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string][]string{"shift": {"shop-web-1-1", "/static/*"}}, lenders(p)); d != "" {
+		t.Errorf("%s\n%s", d, p)
+	}
+}
+
 func TestPlan_WithoutAWatchWindowOrAssetsNothingIsLent(t *testing.T) {
 	for name, shape := range map[string][]change{
 		"no window":  {port(8000), assets("/static/*")},

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"gesalpai.ch/steady"
@@ -100,14 +99,7 @@ shop/api start-first 1→2: stateless: the new one stands beside the old one unt
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := plan.Build(tt.w.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			inOrder(t, p)
-			if d := cmp.Diff(strings.TrimSpace(tt.want), strings.TrimSpace(p.String())); d != "" {
-				t.Errorf("plan (-want +got):\n%s", d)
-			}
+			tt.w.plans(t, tt.want)
 		})
 	}
 }

@@ -202,14 +202,7 @@ shop/api start 0→2: nothing of it runs
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := plan.Build(tt.w.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), p.String()); diff != "" {
-				t.Errorf("plan (-want +got):\n%s", diff)
-			}
-			inOrder(t, p)
+			tt.w.plans(t, tt.want)
 		})
 	}
 }
@@ -328,6 +321,19 @@ shop/db remove 1→0: the project goes
 	if diff := cmp.Diff(want, plan.Down(w.in, false).String()); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
+}
+
+// plans checks that the world's plan is this one.
+func (w *world) plans(t *testing.T, want string) {
+	t.Helper()
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(p.String())); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	inOrder(t, p)
 }
 
 // inOrder checks that every step stands behind all it needs, and is there once.

@@ -50,11 +50,9 @@ func (b *builder) clashing() error {
 	}
 	for i, r := range routes {
 		for _, other := range routes[:i] {
-			for _, p := range r.Ports {
-				if slices.ContainsFunc(other.Ports, func(q steady.Port) bool { return meets(p, q) }) {
-					return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %d", other.Service, r.Service, p.Published),
-						"give one of them another published port")
-				}
+			if port := meeting(r.Ports, other.Ports); port > 0 {
+				return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %d", other.Service, r.Service, port),
+					"give one of them another published port")
 			}
 		}
 	}
@@ -62,6 +60,17 @@ func (b *builder) clashing() error {
 		return taken
 	}
 	return nil
+}
+
+// meeting is the first published port of one side that meets one of the other, 0
+// for none.
+func meeting(ports, others []steady.Port) uint16 {
+	for _, p := range ports {
+		if slices.ContainsFunc(others, func(q steady.Port) bool { return meets(p, q) }) {
+			return p.Published
+		}
+	}
+	return 0
 }
 
 // meets says whether two published ports cannot be listened on side by side.

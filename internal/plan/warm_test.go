@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/plan"
 )
@@ -64,14 +62,7 @@ shop/api start-first 1→2: stateless: the new one stands beside the old one unt
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := plan.Build(tt.w.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), p.String()); diff != "" {
-				t.Errorf("plan (-want +got):\n%s", diff)
-			}
-			inOrder(t, p)
+			tt.w.plans(t, tt.want)
 		})
 	}
 }

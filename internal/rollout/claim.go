@@ -215,7 +215,7 @@ func (e *Engine) busy(b *blocker) error {
 	case b.waits:
 		return steady.ErrBusy.With(fmt.Sprintf("a %s of %s by %s waits for its turn already", l.What, l.Project, l.Owner), "steady lock show, or --wait-lock 5m to wait behind it")
 	case l.Kind == steady.LeasePerson:
-		text := fmt.Sprintf("%s is locked by %s until %s", l.Project, l.Owner, l.Expires.UTC().Format("15:04:05 MST"))
+		text := fmt.Sprintf("%s is locked by %s until %s", l.Ref(), l.Owner, l.Expires.UTC().Format("15:04:05 MST"))
 		if l.Message != "" {
 			text += ": " + l.Message
 		}

@@ -106,11 +106,11 @@ func (e *Engine) Abort(project string, rollout int64) error {
 	case err != nil:
 		return err
 	case found.Kind == steady.KindDown:
-		return steady.ErrNoRollout.With("it is too late to abort: the project is being taken down", "steady watch, then steady deploy all")
+		return steady.ErrNotRunning.With("it is too late to abort: the project is being taken down", "steady watch, then steady deploy all")
 	case found.State != steady.RolloutRunning:
-		return steady.ErrNoRollout.With("the rollout is being undone already", "steady watch")
+		return steady.ErrNotRunning.With("the rollout is being undone already", "steady watch")
 	case found.past:
-		return steady.ErrNoRollout.With("it is too late to abort: the new release serves and the old one is being removed", "steady rollback")
+		return steady.ErrNotRunning.With("it is too late to abort: the new release serves and the old one is being removed", "steady rollback")
 	}
 	found.cancel(steady.ErrAborted.With("rollout was aborted", "steady status"))
 	return nil
@@ -130,7 +130,7 @@ func (e *Engine) find(project string, rollout int64, what string) (*run, error) 
 		found = r
 	}
 	if found == nil {
-		return nil, steady.ErrNoRollout.With("no rollout of "+project+" runs", "steady status")
+		return nil, steady.ErrNotRunning.With("no rollout of "+project+" runs", "steady status")
 	}
 	return found, nil
 }

@@ -76,7 +76,7 @@ func (e *Engine) releasable(wish steady.Lease, force bool) (gone []*claim, out [
 		case c.run != nil:
 			return nil, nil, steady.ErrBusy.With(l.Holder()+" of "+l.Project+" runs, and its lease ends with it", fmt.Sprintf("steady abort %d", l.Rollout))
 		case l.Owner != wish.Owner && !force:
-			return nil, nil, steady.ErrBusy.With(fmt.Sprintf("%s is locked by %s, not by %s", l.Project, l.Owner, wish.Owner),
+			return nil, nil, steady.ErrBusy.With(fmt.Sprintf("%s is locked by %s, not by %s", l.Ref(), l.Owner, wish.Owner),
 				strings.TrimSpace("steady lock release --force "+strings.Join(wish.Services, " ")))
 		default:
 			gone, out = append(gone, c), append(out, l)

@@ -169,7 +169,7 @@ func TestRollout_TooLateToAbortIsKnownAfterACrash(t *testing.T) {
 	first.stop()
 	second := boot(t, p)
 	eventually(t, func() bool { return p.called("probe slow") })
-	if err := second.Abort("shop", 9); !errors.Is(err, steady.ErrNoRollout) {
+	if err := second.Abort("shop", 9); !errors.Is(err, steady.ErrNotRunning) {
 		t.Errorf("abort: %v, want too late", err)
 	}
 	close(p.blocked["slow"])

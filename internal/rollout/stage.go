@@ -46,7 +46,7 @@ func (s *stages) steers() bool { return s.now.Under() && s.now.Promoted < s.now.
 
 // Promote ends the stage under way of the project's canaries, or with full all of
 // them; rollout 0 means the project's only one. Who asks is told to others. A rollout
-// that is paused stays so, but with full. steady.ErrNoRollout where no stage is under
+// that is paused stays so, but with full. steady.ErrNotRunning where no stage is under
 // way.
 func (e *Engine) Promote(ctx context.Context, project string, rollout int64, full bool, who string) (steady.Stage, error) {
 	what := "promoted"
@@ -83,12 +83,12 @@ func (e *Engine) steer(ctx context.Context, project string, rollout int64, comma
 		return steady.Stage{}, err
 	}
 	if undone {
-		return steady.Stage{}, steady.ErrNoRollout.With("the rollout is being undone already", "steady watch")
+		return steady.Stage{}, steady.ErrNotRunning.With("the rollout is being undone already", "steady watch")
 	}
 	r.stages.mu.Lock()
 	defer r.stages.mu.Unlock()
 	if !r.stages.steers() {
-		return steady.Stage{}, steady.ErrNoRollout.With(fmt.Sprintf("rollout %d of %s is at no step of a canary", r.ID, project), fmt.Sprintf("steady watch %d", r.ID))
+		return steady.Stage{}, steady.ErrNotRunning.With(fmt.Sprintf("rollout %d of %s is at no step of a canary", r.ID, project), fmt.Sprintf("steady watch %d", r.ID))
 	}
 	err = r.setStage(ctx, to(r.stages.now), text)
 	return r.stages.now, err

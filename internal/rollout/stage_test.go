@@ -191,7 +191,7 @@ func TestCanary_AFailureGivesAllBackWhateverFailureActionSays(t *testing.T) {
 		if after[0] != "route" {
 			t.Errorf("%s: first of all %v", action, after)
 		}
-		if _, err := d.Promote(t.Context(), "shop", 0, false, ""); !errors.Is(err, steady.ErrNoRollout) {
+		if _, err := d.Promote(t.Context(), "shop", 0, false, ""); !errors.Is(err, steady.ErrNotRunning) {
 			t.Errorf("%s: promoted what is over: %v", action, err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestCanary_AbortGivesAllBack(t *testing.T) {
 func TestCanary_WhereNoneIsUnderWayThereIsNothingToSteer(t *testing.T) {
 	p := newPlace()
 	d := boot(t, p)
-	if _, err := d.Pause(t.Context(), "shop", 0, ""); !errors.Is(err, steady.ErrNoRollout) {
+	if _, err := d.Pause(t.Context(), "shop", 0, ""); !errors.Is(err, steady.ErrNotRunning) {
 		t.Errorf("no rollout: %v", err)
 	}
 	d.deploy(t, p, request(spec("api", "v1")))
@@ -250,7 +250,7 @@ func TestCanary_WhereNoneIsUnderWayThereIsNothingToSteer(t *testing.T) {
 		"pause":   func() error { _, err := d.Pause(t.Context(), "shop", r.ID, ""); return err },
 		"resume":  func() error { _, err := d.Resume(t.Context(), "shop", r.ID, ""); return err },
 	} {
-		if err := ask(); !errors.Is(err, steady.ErrNoRollout) || steady.AsError(err).Hint == "" {
+		if err := ask(); !errors.Is(err, steady.ErrNotRunning) || steady.AsError(err).Hint == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -270,7 +270,7 @@ func TestCanary_IsOverOnceAllGoesToTheNewRelease(t *testing.T) {
 	if s := d.Running("shop").Stage; s != nil {
 		t.Errorf("in the watch window: %+v", s)
 	}
-	if _, err := d.Pause(t.Context(), "shop", 0, ""); !errors.Is(err, steady.ErrNoRollout) {
+	if _, err := d.Pause(t.Context(), "shop", 0, ""); !errors.Is(err, steady.ErrNotRunning) {
 		t.Errorf("paused what is over: %v", err)
 	}
 	if err := d.Abort("shop", 0); err != nil {
@@ -331,7 +331,7 @@ func TestCanary_HoweverItIsSteeredOneReleaseServesAtTheEnd(t *testing.T) {
 				d.stop()
 				d = boot(t, p)
 			}
-			if err != nil && !errors.Is(err, steady.ErrNoRollout) {
+			if err != nil && !errors.Is(err, steady.ErrNotRunning) {
 				rt.Fatal(err)
 			}
 		}

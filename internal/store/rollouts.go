@@ -122,7 +122,7 @@ func scanRollout(from row) (steady.Rollout, error) {
 }
 
 func noRollout(id int64) *steady.Error {
-	return steady.ErrNoRollout.With(fmt.Sprintf("no rollout %d", id), "steady releases")
+	return steady.ErrNoRollout.With(fmt.Sprintf("no rollout %d", id), "steady rollouts")
 }
 
 // nanos and moment carry times to and from the file.

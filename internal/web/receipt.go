@@ -197,7 +197,7 @@ func serviceFacts(s steady.ServiceReceipt) []fact {
 	facts = append(facts, fact{"drained", drained(s.Drained)})
 	if all := s.All(); all.Held > 0 {
 		a := s.Answered()
-		facts = append(facts, fact{"held", fmt.Sprintf("%s, half of them up to %s, the longest %s", count(all.Held, "request"), span(a.Waits.Quantile(0.5)), span(a.LongestWait))})
+		facts = append(facts, fact{"held", fmt.Sprintf("%s waited, half of them up to %s, the longest %s", number(all.Held), span(a.Waits.Quantile(0.5)), span(a.LongestWait))})
 	}
 	return facts
 }
@@ -293,7 +293,7 @@ func shifted(s steady.ServiceShift) string {
 	case s.Replicas == 0:
 		text = "shift to nobody"
 	case s.Trial > 0:
-		text = fmt.Sprintf("shift of %g %% to release %d, the rest to %d", s.Percent, s.Trial, s.Release)
+		text = fmt.Sprintf("shift of %s to release %d, the rest to %d", steady.PercentText(s.Percent), s.Trial, s.Release)
 	}
 	if s.Left != (steady.Open{}) {
 		text += fmt.Sprintf("; %s and %s were in flight at the old one", count(int64(s.Left.Requests), "request"), count(int64(s.Left.Streams), "stream"))

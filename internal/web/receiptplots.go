@@ -52,7 +52,7 @@ func based(x steady.Receipt, id, title, service string) (plot, scale) {
 			case s.Replicas == 0:
 				label = "to nobody"
 			case s.Trial > 0:
-				label = fmt.Sprintf("%g %% to %d", s.Percent, s.Trial)
+				label = fmt.Sprintf("%s to %d", steady.PercentText(s.Percent), s.Trial)
 			}
 			p.Marks = append(p.Marks, mark{At: at, Label: label, Flip: at > plotRight-60})
 		}

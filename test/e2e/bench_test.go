@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,15 +84,7 @@ func (h *host) events(env map[string]string) []steady.Event {
 	if r.code != 0 {
 		h.t.Fatalf("deploy: exit %d\n%s%s", r.code, r.out, r.err)
 	}
-	var out []steady.Event
-	for s := bufio.NewScanner(strings.NewReader(r.out)); s.Scan(); {
-		var e steady.Event
-		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
-			h.t.Fatalf("event %q: %v", s.Text(), err)
-		}
-		out = append(out, e)
-	}
-	return out
+	return eventsIn(h.t, r.out)
 }
 
 var spoke = regexp.MustCompile(`time=(\S+) .*msg=listening`)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -280,10 +279,7 @@ func TestCanary_StepsAreSharedAndSteeredUnderLoadAndLoseNothing(t *testing.T) {
 // killed kills the daemon, does what must work without it, and boots another.
 func (h *host) killed(meanwhile func()) {
 	h.t.Helper()
-	if err := h.daemon.Process.Signal(syscall.SIGKILL); err != nil {
-		h.t.Fatal(err)
-	}
-	<-h.exited
+	h.kill()
 	meanwhile()
 	h.boot()
 }

@@ -90,10 +90,10 @@ func TestDrill_OfAServiceThatIsReplacedWithAGapLosesAndExits5(t *testing.T) {
 	if r.code != 5 || lost == 0 || lost != d.Report.All.Lost || d.Proxy.Lost != int64(lost) || d.Report.During.Pause < 400*time.Millisecond {
 		t.Errorf("exit %d, proxy %+v, %+v", r.code, d.Proxy, d.Report)
 	}
-	if !strings.Contains(r.err, "the drill of e2e-drillgap/web lost ") || !strings.Contains(r.err, "its budget is 0") || !strings.Contains(r.err, "hint: ") {
+	if !strings.Contains(r.err, "the drill of e2e-drillgap/web is past its loss budget of 0: ") || !strings.Contains(r.err, "hint: ") {
 		t.Errorf("%s", r.err)
 	}
-	r = h.steady("drill", "web", "--yes", "--for", "1s", "--path", "/echo", "--budget", "1000000", "--progress", "plain")
+	r = h.steady("drill", "web", "--yes", "--for", "1s", "--path", "/echo", "--loss-budget", "1000000", "--progress", "plain")
 	for _, words := range []string{"drilled e2e-drillgap/web release 3", "before", "during", "after", "5xx ", "status ", " lost (", "proxy, meanwhile"} {
 		if r.code != 0 || !strings.Contains(r.out, words) {
 			t.Errorf("within its budget: exit %d, lacks %q\n%s%s", r.code, words, r.out, r.err)

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,13 +53,7 @@ func behind(t *testing.T, h *host, release int) (steps, clock time.Duration) {
 		t.Fatalf("deploy release %d: exit %d\n%s%s\n%s", release, r.code, r.out, r.err, h.log)
 	}
 	var shut time.Time
-	for d := json.NewDecoder(strings.NewReader(r.out)); ; {
-		var e steady.Event
-		if err := d.Decode(&e); err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatalf("%v in\n%s", err, r.out)
-		}
+	for _, e := range eventsIn(t, r.out) {
 		if e.Kind != steady.EventStep {
 			continue
 		}

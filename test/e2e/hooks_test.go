@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -214,8 +213,7 @@ func losesItsDaemon(t *testing.T, h *host, was, next int) {
 		b, _ := os.ReadFile(log)
 		return strings.Contains(string(b), begun)
 	})
-	_ = h.daemon.Process.Signal(syscall.SIGKILL)
-	<-h.exited
+	h.kill()
 	h.boot()
 	h.write("work/go", "")
 	var w result

@@ -137,8 +137,7 @@ func TestMaintenance_OutlivesDaemonAndProxy(t *testing.T) {
 		killProxy(h)
 		h.shut("at it")
 	}
-	_ = h.daemon.Process.Kill()
-	<-h.exited
+	h.kill()
 	h.shut("at it")
 	h.boot()
 	r := l.Stop()

@@ -1,13 +1,10 @@
 package e2e
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -39,19 +36,6 @@ func (h *host) faulty(share, delay string) {
 func (h *host) visitors() *load.Running {
 	return load.Start(load.Options{URL: h.api(), Rate: watchRate, Duration: time.Hour, WebSockets: -1, SSEs: -1, Conns: 40,
 		Mix: load.Mix{KeepAlive: 0.5, Fresh: 0.3, Post: 0.2}})
-}
-
-// events are a rollout's, as steady watch --json tells them.
-func (h *host) eventsOf(rollout int) []steady.Event {
-	h.t.Helper()
-	var out []steady.Event
-	for s := bufio.NewScanner(strings.NewReader(h.steady("watch", strconv.Itoa(rollout), "--json").out)); s.Scan(); {
-		var e steady.Event
-		if json.Unmarshal(s.Bytes(), &e) == nil && e.Kind != "" {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // stepAt is when a step was done.

@@ -82,12 +82,11 @@ func (h *host) sampled(stop <-chan struct{}) map[string]int {
 }
 
 // moves tells which steps of a kind the rollout took, in order.
-func (h *host) moves(rollout, kind string) []string {
+func (h *host) moves(rollout int, kind string) []string {
 	h.t.Helper()
 	var out []string
-	for line := range strings.Lines(h.steady("watch", rollout, "--json").out) {
-		var e steady.Event
-		if json.Unmarshal([]byte(line), &e) == nil && e.Kind == steady.EventStep && e.Step == kind {
+	for _, e := range h.eventsOf(rollout) {
+		if e.Kind == steady.EventStep && e.Step == kind {
 			out = append(out, e.StepID)
 		}
 	}
@@ -151,7 +150,7 @@ func TestWhole_ThreeServicesGoBackInOneMoveWhenTheThirdFailsItsWatch(t *testing.
 	if seen["1"] == 0 || seen["2"] == 0 || len(seen) != 2 {
 		t.Errorf("the table had %v: want release 1 or 2, never both", seen)
 	}
-	if got := h.moves("2", steady.StepShift); !slices.Equal(got, []string{"shift", "undo/shift"}) {
+	if got := h.moves(2, steady.StepShift); !slices.Equal(got, []string{"shift", "undo/shift"}) {
 		t.Errorf("moves %v", got)
 	}
 	after := h.pids()
