@@ -48,7 +48,7 @@ CASES ?= 200000
 soak: ## any plan with any failure, and the rollouts under load, many times over
 	$(GO) test -race -count=1 -timeout 2h -run 'Plan_|Undo_' ./internal/plan -rapid.checks=$(CASES)
 	$(GO) test -race -count=1 -timeout 2h -run HoweverItFails ./internal/rollout -rapid.checks=$(CASES)
-	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 6h -run "UnderLoad|TestHooks_" ./test/e2e
+	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 12h -run "UnderLoad|Lose|Hooks_" ./test/e2e
 
 clean:
 	rm -rf bin .build examples/gesalp/bin

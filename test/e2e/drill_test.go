@@ -3,10 +3,10 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,20 +43,13 @@ func (h *host) drill(args ...string) (drilled, result) {
 	return d, r
 }
 
-// times is how many rollouts a drill has here: many in a soak.
-func drillTimes() string {
-	if n := os.Getenv("STEADY_E2E_ROLLOUTS"); n != "" {
-		return n
-	}
-	return "2"
-}
-
 func TestDrill_OfAServiceThatIsReplacedBesideItLosesNothingAndBothCountsAgree(t *testing.T) {
 	h := newHost(t, "e2e-drill")
 	small(h, "")
 	h.deploy(1)
 	h.deploy(2)
-	d, r := h.drill("--times", drillTimes())
+	times := rollouts(t, 2)
+	d, r := h.drill("--times", strconv.Itoa(times))
 	if r.code != 0 || d.Report.All.Lost != 0 || d.Report.Unsent != 0 {
 		t.Errorf("exit %d, %+v", r.code, d.Report)
 	}
@@ -64,7 +57,7 @@ func TestDrill_OfAServiceThatIsReplacedBesideItLosesNothingAndBothCountsAgree(t 
 	if want := (steady.Counts{Requests: sent, Answered: sent}); d.Proxy != want {
 		t.Errorf("the proxy counted %+v, the load %+v", d.Proxy, want)
 	}
-	if fmt.Sprint(len(d.Receipts)) != drillTimes() || d.Report.During.Sent < 10 || d.Report.Before.Sent < 90 || d.Report.After.Sent < 90 {
+	if len(d.Receipts) != times || d.Report.During.Sent < 10 || d.Report.Before.Sent < 90 || d.Report.After.Sent < 90 {
 		t.Errorf("%d receipts, %+v", len(d.Receipts), d.Report)
 	}
 	for _, receipt := range d.Receipts {

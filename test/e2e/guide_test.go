@@ -25,10 +25,9 @@ import (
 )
 
 const (
-	guideRollouts = 10  // of every service, through nginx
-	guideRate     = 120 // requests per second, the five loads together
-	guideH2Rate   = 40  // the same over HTTP/2, without streams
-	guideBehind   = 10  // of the services behind the api
+	guideRate   = 120 // requests per second, the five loads together
+	guideH2Rate = 40  // the same over HTTP/2, without streams
+	guideBehind = 10  // of the services behind the api
 )
 
 // script runs the stack's deploy.sh, as the guide does.
@@ -94,21 +93,21 @@ func TestGuide_FromTopToBottomBehindNginxLosesNothing(t *testing.T) {
 
 	workers := e.settled()
 	loads := e.loads(edgeDomain)
-	turns := []load.Shift{{Release: 1}}
+	n, turns := rollouts(t, 4), []load.Shift{{Release: 1}}
 	turn := func(release int, do func()) {
 		s := load.Shift{Release: release, From: time.Now()}
 		do()
 		s.Done = time.Now()
 		turns = append(turns, s)
 	}
-	for i := 2; i <= guideRollouts+1; i++ {
-		if i == guideRollouts+1 {
+	for i := 2; i <= n+1; i++ {
+		if i == n+1 {
 			h.must("scale", "api=2")
 		}
 		turn(i, func() { h.deployScript(i, "all") })
 		h.runs(i)
 	}
-	turn(guideRollouts, func() { h.must("rollback", "api") })
+	turn(n, func() { h.must("rollback", "api") })
 	for _, l := range loads {
 		l.Stop()
 	}

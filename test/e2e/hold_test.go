@@ -3,9 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,19 +19,6 @@ func singleton(h *host, more string) {
 	h.t.Helper()
 	h.env["START_DELAY"] = "1s"
 	small(h, more+"    volumes: [\"data:/data\"]\nvolumes: {data: {}}\n")
-}
-
-// rolloutsHeld is how many rollouts there are, in CI and by make soak.
-func rolloutsHeld(t *testing.T) int {
-	said := os.Getenv("STEADY_E2E_ROLLOUTS")
-	if said == "" {
-		return 3
-	}
-	n, err := strconv.Atoi(said)
-	if err != nil {
-		t.Fatalf("STEADY_E2E_ROLLOUTS: %v", err)
-	}
-	return n
 }
 
 // visitors ask 200 times a second, 60 of them by POST, each on a connection of its
@@ -93,7 +78,7 @@ func TestHold_ASingletonIsReplacedUnderLoadAndNothingIsLost(t *testing.T) {
 	h := swiftHost(t, "hhold-load")
 	singleton(h, "")
 	h.deploy(1)
-	n := rolloutsHeld(t)
+	n := rollouts(t, 3)
 	l := visitors(h)
 	var steps, clock time.Duration
 	for release := 2; release <= n+1; release++ {

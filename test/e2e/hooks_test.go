@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,15 +80,6 @@ func (h *host) release(n int) int {
 	return n
 }
 
-// migrations is how many of them lose their daemon: one, or as many as the soak asks for.
-func migrations() int {
-	n, err := strconv.Atoi(os.Getenv("STEADY_E2E_ROLLOUTS"))
-	if err != nil {
-		return 1
-	}
-	return n
-}
-
 // noted gives what the hooks wrote since the last time.
 func (h *host) noted() []string {
 	h.t.Helper()
@@ -138,7 +128,7 @@ func TestHooks_MigrateOnceBeforeAnythingAndNothingIsLost(t *testing.T) {
 	hangs(t, h)
 	isAborted(t, h)
 	serving := 2
-	for i := range migrations() {
+	for i := range rollouts(t, 1) {
 		next := h.release(6 + i)
 		losesItsDaemon(t, h, serving, next)
 		serving = next

@@ -12,11 +12,9 @@ import (
 	"gesalpai.ch/steady/test/load"
 )
 
-const hostRollouts = 10
-
-// TestHosts_TenRolloutsOverTLSLoseNothing has certificates from a real ACME server
+// TestHosts_RolloutsOverTLSLoseNothing has certificates from a real ACME server
 // and every version of HTTP under load while both services are replaced.
-func TestHosts_TenRolloutsOverTLSLoseNothing(t *testing.T) {
+func TestHosts_RolloutsOverTLSLoseNothing(t *testing.T) {
 	s := newSite(t, swiftHost(t, "e2e-host-hosts"))
 	roots := s.hosted()
 	s.deploy(1)
@@ -38,8 +36,8 @@ func TestHosts_TenRolloutsOverTLSLoseNothing(t *testing.T) {
 	}}
 	calls := &asker{what: "gRPC", ask: func() error { return s.call(grpc, "api.example.ch", body) }}
 	stop := every(50*time.Millisecond, h3, calls)
-	turns := []load.Shift{{Release: 1}}
-	for i := 2; i <= hostRollouts+1; i++ {
+	n, turns := rollouts(t, 6), []load.Shift{{Release: 1}}
+	for i := 2; i <= n+1; i++ {
 		turn := load.Shift{Release: i, From: time.Now()}
 		s.deploy(i)
 		turn.Done = time.Now()
@@ -47,7 +45,7 @@ func TestHosts_TenRolloutsOverTLSLoseNothing(t *testing.T) {
 	}
 	stop()
 	for what, r := range map[string]load.Report{"HTTP/1.1": one.Stop(), "HTTP/2": two.Stop()} {
-		t.Logf("%s, %d rollouts\n%s", what, hostRollouts, r)
+		t.Logf("%s, %d rollouts\n%s", what, n, r)
 		if !r.Clean() || r.Sent() == 0 {
 			t.Errorf("%s: lost %d, cut %d, unsent %d", what, r.Lost(), r.Cut(), r.Unsent())
 		}

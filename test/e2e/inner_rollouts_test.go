@@ -12,8 +12,6 @@ import (
 	"gesalpai.ch/steady/test/load"
 )
 
-const innerRollouts = 30
-
 const calledAndQueue = `  queue:
     image: gesalp-queue:v1
     environment: { RELEASE: "${GESALP_RELEASE:-1}" }
@@ -22,18 +20,19 @@ const calledAndQueue = `  queue:
       drain: { streams: 500ms }
 `
 
-// TestInner_ThirtyRolloutsOfServicesCalledByNameLoseNothing rolls out a service
+// TestInner_RolloutsOfServicesCalledByNameLoseNothing rolls out a service
 // and a NATS server while a container calls both by name: no HTTP request is
 // lost, no connect fails, and each connection that was ended under the caller's
 // hands stands in a rollout's receipt.
-func TestInner_ThirtyRolloutsOfServicesCalledByNameLoseNothing(t *testing.T) {
+func TestInner_RolloutsOfServicesCalledByNameLoseNothing(t *testing.T) {
 	h := swiftHost(t, "e2e-inner")
 	withInner(t, h, "services:\n"+called("svc", "")+calledAndQueue)
 	h.deploy(1)
 	c := call(t, "e2e-inner-caller", h.project+"_default",
 		"load", "-http", "svc:8000", "-tcp", "svc:7000", "-nats", "nats://queue:4222", "-rate", "200")
 	var told steady.Drained
-	for release := 2; release <= innerRollouts+1; release++ {
+	n := rollouts(t, 10)
+	for release := 2; release <= n+1; release++ {
 		events := h.events(map[string]string{"GESALP_RELEASE": fmt.Sprint(release)})
 		for _, s := range events[len(events)-1].Receipt.Services {
 			told = told.Plus(s.Drained)
@@ -42,9 +41,9 @@ func TestInner_ThirtyRolloutsOfServicesCalledByNameLoseNothing(t *testing.T) {
 			}
 		}
 	}
-	h.env["GESALP_RELEASE"] = fmt.Sprint(innerRollouts + 1)
+	h.env["GESALP_RELEASE"] = fmt.Sprint(n + 1)
 	r := c.report()
-	t.Logf("%d rollouts\n%sdrained %+v", innerRollouts, table(r), told)
+	t.Logf("%d rollouts\n%sdrained %+v", n, table(r), told)
 	blameless(t, r)
 	if ends := r.Ends(); ends != told.StreamsClosed+told.StreamsCut {
 		t.Errorf("%d connections were ended, the receipts tell of %d", ends, told.StreamsClosed+told.StreamsCut)

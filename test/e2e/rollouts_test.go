@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	apiRollouts   = 20
-	stackRollouts = 10
-	rate          = 300 // requests per second, the five loads together
-	streamClock   = 3 * time.Second
+	rate        = 300 // requests per second, the five loads together
+	streamClock = 3 * time.Second
 )
 
 // logged boots a host whose api logs to a collector, and whose streams have a
@@ -48,16 +46,16 @@ func logged(t *testing.T, project string) (*host, *collector.Collector) {
 	return h, c
 }
 
-func TestDeploy_TwentyRolloutsOfOneServiceUnderLoadLoseNothing(t *testing.T) {
+func TestDeploy_RolloutsOfOneServiceUnderLoadLoseNothing(t *testing.T) {
 	h, c := logged(t, "e2e-api")
 	h.deploy(1, "all")
-	rolloutsUnderLoad(t, h, c, apiRollouts, "api")
+	rolloutsUnderLoad(t, h, c, rollouts(t, 8), "api")
 }
 
-func TestDeploy_TenRolloutsOfTheWholeStackUnderLoadLoseNothing(t *testing.T) {
+func TestDeploy_RolloutsOfTheWholeStackUnderLoadLoseNothing(t *testing.T) {
 	h, c := logged(t, "e2e-stack")
 	h.deploy(1, "all")
-	rolloutsUnderLoad(t, h, c, stackRollouts, "all")
+	rolloutsUnderLoad(t, h, c, rollouts(t, 4), "all")
 }
 
 // rolloutsUnderLoad deploys n releases while the five loads run, and counts what

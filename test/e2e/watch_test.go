@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
@@ -136,14 +134,8 @@ func TestWatch_ABadReleaseIsShiftedBackAlsoByTheNextDaemonAndWithoutAWatchItStay
 
 func TestWatch_AReleaseThatIsNoWorseIsNeverTakenBackUnderLoad(t *testing.T) {
 	h, l := watchedHost(t, "e2e-watch-fine")
-	n := 2
+	n := rollouts(t, 2)
 	h.env["MONITOR"] = "3s"
-	if s := os.Getenv("STEADY_E2E_ROLLOUTS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for i := range n {
 		r := h.deploy(i+2, "web")
 		if i == 0 {
