@@ -192,7 +192,7 @@ func TestPlan_HooksRunBeforeAnythingIsTouched(t *testing.T) {
 			}
 		}
 		for _, s := range p.Steps {
-			if s.Kind == steady.StepHook {
+			if s.Kind == steady.StepHook && s.Hook == steady.HookBefore {
 				guarded(t, p, behind, s.ID)
 			}
 		}

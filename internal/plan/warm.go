@@ -13,7 +13,7 @@ func (b *builder) warmth(m *move) {
 	if m.awake {
 		m.Cause = "its replicas are still warm: there is only to shift"
 	}
-	if m.spec().Warm == 0 || m.From == 0 || m.From == m.To || m.Strategy == steady.StrategyStart {
+	if m.spec().Warm == 0 || b.rehearses() || m.From == 0 || m.From == m.To || m.Strategy == steady.StrategyStart {
 		return
 	}
 	if m.Cold = cold(m); m.Cold == "" {
@@ -82,7 +82,7 @@ func (b *builder) rouse(m *move) {
 func (b *builder) keepWarm(m *move, needs []string) {
 	was := b.warm(m.Service)
 	switch {
-	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob:
+	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob || b.rehearses():
 	case m.Warm > 0:
 		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: m.From, For: m.Warm, Needs: needs,
 			Cause: "kept running, without traffic"})
