@@ -45,10 +45,14 @@ func (b *builder) isAwake(m *move) bool {
 	if m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
 		return false
 	}
-	return !slices.ContainsFunc(m.fresh, func(name string) bool {
-		c, ok := b.in.Observed.Named(name)
-		return !ok || !c.Running() || c.Release != m.To || c.Image != m.target.Image.ID
-	})
+	return !slices.ContainsFunc(m.fresh, func(name string) bool { return !b.runsWarm(m, name) })
+}
+
+// runsWarm says whether a replica of the wanted release runs, kept warm. It is not
+// made, so that it stays as it is where the move is undone.
+func (b *builder) runsWarm(m *move, name string) bool {
+	c, ok := b.in.Observed.Named(name)
+	return ok && m.Strategy == steady.StrategyStartNew && b.warm(m.Service) == m.To && c.Running() && c.Release == m.To && c.Image == m.target.Image.ID
 }
 
 // warm is the release of a service that is kept running; 0: none is.
@@ -72,8 +76,7 @@ func (m *move) kept(r steady.Replica) bool { return m.Warm > 0 && r.Release == m
 // there is to do before the shift.
 func (b *builder) rouse(m *move) {
 	for _, name := range m.fresh {
-		b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
-			Replica: name, Needs: slices.Clone(b.hooks), Cause: m.spec().Probe.Cause})
+		b.ask(m, name, slices.Clone(b.hooks))
 	}
 }
 
