@@ -156,6 +156,10 @@ func (s story) judge(t *rapid.T, p *place, end steady.Rollout) {
 		}
 	}
 	done := end.State == steady.RolloutDone
+	if end.State == steady.RolloutPaused {
+		s.standsStill(t, p, text)
+		return
+	}
 	want, got := maps.Clone(s.before), p.stand()
 	if done {
 		want = s.wanted(p.plans[end.ID])
@@ -183,6 +187,22 @@ func (s story) judge(t *rapid.T, p *place, end steady.Rollout) {
 			if c, there := p.replicas[e]; !there || !c.Running() && !s.killed(e) && s.before[e] != "stands" || slices.Contains(r.Replicas, e) {
 				t.Fatalf("%s is asked for assets of %s\n%s", e, service, text)
 			}
+		}
+	}
+}
+
+// standsStill judges a rollout that was left as it stood: whatever was served is
+// served by somebody.
+func (s story) standsStill(t *rapid.T, p *place, text string) {
+	for service, r := range p.routes {
+		lives := slices.ContainsFunc(r.Replicas, func(n string) bool { return p.replicas[n].Running() || s.killed(n) || s.before[n] == "stands" })
+		if !lives || r.Hold != nil || r.Split != nil {
+			t.Fatalf("%s stands at %+v\n%s", service, r, text)
+		}
+	}
+	for what := range s.before {
+		if service, is := strings.CutPrefix(what, "route of "); is && p.routes[service].Release == 0 {
+			t.Fatalf("nobody serves %s\n%s", service, text)
 		}
 	}
 }
@@ -326,6 +346,7 @@ func passing(t *rapid.T, s *steady.Spec) {
 	if rapid.Bool().Draw(t, "tried") {
 		s.Canary = &steady.Canary{Steps: []float64{5, 50}[:rapid.IntRange(1, 2).Draw(t, "steps")], Every: time.Millisecond, Manual: rapid.Bool().Draw(t, "by hand")}
 	}
+	s.Update.FailureAction = rapid.SampledFrom([]string{steady.Rollback, steady.Rollback, steady.Pause, steady.Continue}).Draw(t, "failure action")
 	if rapid.Bool().Draw(t, "kept warm") {
 		s.Warm = time.Hour
 	}
