@@ -58,7 +58,7 @@ func (b *builder) bring(m *move, from, to int, needs []string) []string {
 		if b.alive(m, name) {
 			continue
 		}
-		if b.runsWarm(m, name) {
+		if b.stands(m, name) {
 			ready = append(ready, b.ask(m, name, slices.Concat(needs, b.prepared(m))))
 			continue
 		}

@@ -45,14 +45,16 @@ func (b *builder) isAwake(m *move) bool {
 	if m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
 		return false
 	}
-	return !slices.ContainsFunc(m.fresh, func(name string) bool { return !b.runsWarm(m, name) })
+	return !slices.ContainsFunc(m.fresh, func(name string) bool { return !b.stands(m, name) })
 }
 
-// runsWarm says whether a replica of the wanted release runs, kept warm. It is not
-// made, so that it stays as it is where the move is undone.
-func (b *builder) runsWarm(m *move, name string) bool {
+// stands says whether a replica of the wanted release runs already, as one does that
+// was kept warm, or left by a rollout that paused. It is not made, so that it stays
+// where the move is undone: it may be the only one that can serve.
+func (b *builder) stands(m *move, name string) bool {
 	c, ok := b.in.Observed.Named(name)
-	return ok && m.Strategy == steady.StrategyStartNew && b.warm(m.Service) == m.To && c.Running() && c.Release == m.To && c.Image == m.target.Image.ID
+	return ok && (m.Strategy == steady.StrategyStartNew || m.Strategy == steady.StrategyStart) &&
+		c.Running() && c.Release == m.To && c.Image == m.target.Image.ID
 }
 
 // warm is the release of a service that is kept running; 0: none is.

@@ -109,7 +109,9 @@ func TestUndo_FromAnyStepWhatWasKeptWarmRunsAsBefore(t *testing.T) {
 		before, routes := maps.Clone(s.run), maps.Clone(s.routes)
 		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
 		for _, st := range p.Steps { // one that had died is started anew, and so is one behind a gate: they go
-			if m, _ := p.Of(st.Service); st.Kind == steady.StepCreate && s.begun[st.ID] && (!before[st.Replica] || m.Strategy != steady.StrategyStartNew) {
+			m, _ := p.Of(st.Service)
+			stays := m.Strategy == steady.StrategyStartNew || m.Strategy == steady.StrategyStart
+			if st.Kind == steady.StepCreate && s.begun[st.ID] && !(stays && before[st.Replica]) {
 				delete(before, st.Replica)
 			}
 		}

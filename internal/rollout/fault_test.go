@@ -167,7 +167,7 @@ func (w *wire) serves(name, done string) {
 	if c.Running() && slices.Contains(r.Replicas, name) && (len(r.Ports) > 0 || r.Held) {
 		w.never("%s was %s while it took traffic", name, done)
 	}
-	if c.Running() && slices.Contains(r.Elders, name) {
+	if c.Running() && slices.Contains(r.Elders, name) && c.Release != w.new { // a new one by that name is no elder to the router
 		w.never("%s was %s while it was asked for assets", name, done)
 	}
 }

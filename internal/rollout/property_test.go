@@ -184,7 +184,9 @@ func (s story) judge(t *rapid.T, p *place, end steady.Rollout) {
 	}
 	for service, r := range p.routes {
 		for _, e := range r.Elders {
-			if c, there := p.replicas[e]; !there || !c.Running() && !s.killed(e) && s.before[e] != "stands" || slices.Contains(r.Replicas, e) {
+			c, there := p.replicas[e]
+			died := s.killed(e) || s.before[e] == "stands"
+			if !there && !(died && s.fresh(e)) || there && !c.Running() && !died || slices.Contains(r.Replicas, e) {
 				t.Fatalf("%s is asked for assets of %s\n%s", e, service, text)
 			}
 		}
