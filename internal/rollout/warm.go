@@ -91,7 +91,8 @@ func (e *Engine) notBefore(w steady.Warm) time.Time {
 // its end brings us back.
 func (e *Engine) beginRetire(ctx context.Context, w steady.Warm) {
 	drains, cancel := context.WithCancelCause(ctx)
-	r := &run{engine: e, cancel: cancel, Rollout: steady.Rollout{Project: w.Project, Kind: kindRetire, Services: []string{w.Service}}}
+	r := &run{engine: e, cancel: cancel, Rollout: steady.Rollout{
+		Project: w.Project, Kind: kindRetire, Services: []string{w.Service}, Who: "steady", Started: time.Now().UTC()}}
 	if e.regain(r) != nil {
 		cancel(nil)
 		return
