@@ -22,7 +22,7 @@ func (b *builder) hook(m *move, moment string) *steady.Hook {
 
 // releases says whether the move takes the service to another release.
 func (m *move) releases() bool {
-	return m.Strategy != steady.StrategyScale && (m.From == 0 || m.To != m.From)
+	return m.Strategy != steady.StrategyScale && m.Strategy != steady.StrategyRemove && (m.From == 0 || m.To != m.From)
 }
 
 // backwards says whether the rollout is a rollback, and the hook not for that.

@@ -150,6 +150,9 @@ func TestBuild_HooksRunOnlyWhereAReleaseIsMade(t *testing.T) {
 	if got := hookIDs(t, scaled.in); len(got) > 0 {
 		t.Errorf("scale: hooks %v", got)
 	}
+	if got := of(plan.Down(new(world).moves("api", all...).in, false), steady.StepHook); len(got) > 0 {
+		t.Errorf("down: hooks %v", got)
+	}
 }
 
 func TestBuild_APlanShowsNothingOfAHookButItsProgram(t *testing.T) {
