@@ -59,7 +59,7 @@ func (b *builder) bring(m *move, from, to int, needs []string) []string {
 			continue
 		}
 		if b.stands(m, name) {
-			ready = append(ready, b.ask(m, name, slices.Concat(needs, b.prepared(m))))
+			ready = append(ready, b.start(m, name, slices.Concat(needs, b.prepared(m))))
 			continue
 		}
 		ready = append(ready, b.start(m, name, append(needs, b.create(m, name, i+1, needs...))))
