@@ -129,6 +129,9 @@ func (p *place) stand() map[string]string {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for s, w := range p.kept {
+		out["route of "+s+", warm"] = fmt.Sprint(w.Release)
+	}
 	for s, r := range p.routes {
 		out["route of "+s] = fmt.Sprint(r.Release, r.Replicas)
 		if r.Hold != nil || r.Split != nil {
@@ -171,7 +174,7 @@ func (s story) judge(t *rapid.T, p *place, end steady.Rollout) {
 	}
 	for name := range maps.Clone(got) {
 		switch old := !s.fresh(name) && !strings.HasPrefix(name, "route of"); {
-		case done && old && want[name] == "" && (s.killed(name) || got[name] == "stands" && s.failed("remove ") || s.failed("keep ")):
+		case done && old && want[name] == "" && (s.killed(name) || got[name] == "stands" && s.failed("remove ")):
 			delete(got, name) // what tidies up may fail, and one that died on the way may have been kept
 		case done && want[name] == "runs" && s.killed(name):
 			got[name] = "runs" // it died unseen: no watch window was asked for, or it was over
@@ -222,6 +225,12 @@ func (s story) wanted(p steady.Plan) map[string]string {
 		}
 		want["route of "+service] = fmt.Sprint(s.number, names)
 		v, _ := p.Of(service)
+		switch was := s.before["route of "+service+", warm"]; {
+		case v.Warm > 0:
+			want["route of "+service+", warm"] = fmt.Sprint(v.From)
+		case was != "" && v.Strategy == steady.StrategyKeep:
+			want["route of "+service+", warm"] = was
+		}
 		for name, how := range s.before {
 			if v.Warm > 0 && how == "runs" && strings.HasPrefix(name, fmt.Sprintf("shop-%s-%d-", service, v.From)) && !s.killed(name) {
 				want[name] = "runs"
