@@ -142,6 +142,7 @@ func (b *builder) route(service string) (steady.Route, bool) {
 // shift; then, batch by batch, the rest; and removing comes last of all, so that
 // everything before it can be undone.
 func (b *builder) steps() {
+	b.cools()
 	for _, m := range b.moves {
 		b.image(m)
 	}

@@ -38,6 +38,22 @@ func cold(m *move) string {
 	return ""
 }
 
+// cools keeps nothing warm where memory has no room for all old and new replicas at
+// once: there old ones go so that new ones can come.
+func (b *builder) cools() {
+	if b.roomy() {
+		return
+	}
+	for _, m := range b.moves {
+		if m.Warm == 0 {
+			continue
+		}
+		m.Warm, m.Cold = 0, "memory limits leave no room for all old and new replicas at once"
+		i := slices.IndexFunc(b.plan.Services, func(s steady.ServicePlan) bool { return s.Service == m.Service })
+		b.plan.Services[i] = m.ServicePlan
+	}
+}
+
 // isAwake says whether all replicas of the wanted release run, kept warm, and only
 // a shift is to be made.
 func (b *builder) isAwake(m *move) bool {
