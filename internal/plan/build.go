@@ -27,7 +27,7 @@ type Input struct {
 // only. A target whose image is not known yet (Image.ID is empty) gets a pull or
 // build step; plan again once that is done, as the image may be the serving one.
 func Build(in Input) (steady.Plan, error) {
-	in.Targets = ordered(in.Targets)
+	in.Targets, in.Routes = ordered(in.Targets), undivided(in)
 	p := steady.Plan{Project: in.Project, Before: in.Routes}
 	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}}
 	for _, t := range in.Targets {
