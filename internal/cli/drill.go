@@ -17,7 +17,7 @@ const (
 
 type drillFlags struct {
 	rate, fresh          float64
-	lead                 time.Duration
+	lead, waitLock       time.Duration
 	times                int
 	budget               budget
 	target, path, method string
@@ -36,8 +36,9 @@ replaced by itself, with the same files, environment and image, while this comma
 sends requests to the published port and counts what becomes of each: lost by phase,
 statuses, latencies, the longest pause; beside it stands the proxy's own count.
 Neither the Compose file nor its directory is needed. The rollout is one like any
-other, with another release number; a rollback goes to where it would have gone
-without it.
+other, with another release number, but that it goes at once: it is no canary, runs
+no hook but the one before a stop, and keeps nothing warm that was not. A rollback
+goes to where it would have gone without it.
 
 The load is open loop: request i is due at start + i/rate, its latency counts from
 then, and nothing is sent twice. A request is lost that got no whole answer, or one
@@ -75,6 +76,7 @@ load; a rollout that runs goes on.`,
 	fs.Var(&f.headers, "header", "a `header` of the requests, \"Name: value\"; repeatable")
 	fs.StringVar(&f.body, "body", "", "`text` of the requests' body, or @file")
 	fs.BoolVar(&f.insecure, "insecure", false, "do not verify the certificate of an https target")
+	waitLockFlag(fs, &f.waitLock)
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask; without a terminal nothing is asked")
 	return c
 }

@@ -61,7 +61,7 @@ func (s *session) underLoad(ctx context.Context, d drilled, load drill.Load, f d
 		return err
 	}
 	from := time.Now()
-	failed := s.rehearse(ctx, &d, f.times)
+	failed := s.rehearse(ctx, &d, f)
 	to := time.Now()
 	if failed == nil {
 		failed = s.lead(ctx, f.lead)
@@ -153,9 +153,12 @@ func (s *session) baseline(ctx context.Context, v *drill.Volley, f drillFlags, d
 }
 
 // rehearse rolls the service out as often as was asked for.
-func (s *session) rehearse(ctx context.Context, d *drilled, times int) error {
-	for range times {
-		r, err := s.backend().Drill(ctx, d.Project, d.Service, steady.Options{Who: s.who()})
+func (s *session) rehearse(ctx context.Context, d *drilled, f drillFlags) error {
+	for range f.times {
+		o := s.waits(d.Project, steady.Options{Who: s.who(), WaitLock: f.waitLock})
+		told := s.tellWaiting(ctx)
+		r, err := s.backend().Drill(ctx, d.Project, d.Service, o)
+		told()
 		if err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func hookKeys() []Key {
 		hookTimeout(steady.HookBefore),
 		{Name: "hooks.before.on_rollback", Type: "true | false", Default: "false", parse: boolean,
 			Doc: "Whether it runs in a rollback too, from the older image."},
-		hookKey(steady.HookStop, "Runs before each old replica is stopped, after its drain; it is the old release's own. Its failure undoes the rollout."),
+		hookKey(steady.HookStop, "Runs before each old replica is stopped, after its drain; it is the old release's own. Its failure undoes the rollout. Not for one that was kept warm."),
 		hookOn(steady.HookStop, "exec | container | host", "Where: exec is in the old replica, container a one-off container of the old image."),
 		hookTimeout(steady.HookStop),
 		hookKey(steady.HookAfter, "Runs once all is done. Its failure is told and changes nothing."),

@@ -60,79 +60,108 @@ const stopWithin = 10 * time.Second
 // Run runs the daemon until ctx ends. It returns when all its parts have
 // stopped; the proxy serves on.
 func Run(ctx context.Context, o Options) (err error) {
-	if o.Socket == "" {
-		o.Socket = filepath.Join(o.RunDir, "steady.sock")
-	}
-	for _, dir := range []string{o.StateDir, o.RunDir} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make %s: %w", dir, err)
-		}
-	}
-	if err := checkAccessLog(o.AccessLog); err != nil {
+	if o, err = settled(o); err != nil {
 		return err
 	}
 	stops := stack{log: o.Log}
 	defer func() { err = errors.Join(err, stops.unwind()) }()
-
-	ln, err := api.Listen(o.Socket) // first: it also says whether another daemon runs
+	p, err := open(o, &stops)
 	if err != nil {
 		return err
 	}
-	stops.push("api socket", func(context.Context) error { return closed(ln.Close()) })
-	watched, err := listenMonitor(o)
-	if err != nil {
+	if err := p.meetProxy(ctx, &stops); err != nil {
 		return err
 	}
-	stops.push("metrics socket", func(context.Context) error { return watched.close() })
-	st, err := store.Open(filepath.Join(o.StateDir, "steady.db"))
-	if err != nil {
-		return err
-	}
-	stops.push("store", func(context.Context) error { return st.Close() })
-	eng, err := docker.New(docker.Options{Host: o.DockerHost, Log: o.Log})
-	if err != nil {
-		return err
-	}
-	stops.push("engine client", func(context.Context) error { return eng.Close() })
-
-	keep := &keeper{proxy: proxy.NewClient(ProxySocket(o.RunDir))}
-	stops.push("kept listeners", func(context.Context) error { keep.close(); return nil })
-	front := &proxies{client: keep.proxy, keeper: keep, command: o.ProxyCommand, stderr: o.Stderr, stdout: o.Stdout, log: o.Log, died: make(chan struct{}, 1)}
-	if err := front.ensure(ctx); err != nil {
-		return err
-	}
-	front.compareAccessLog(ctx, o.AccessLog)
-	if err := keep.refresh(ctx); err != nil {
-		return err
-	}
-	b := &backend{store: st, engine: eng, proxy: front, meter: docker.NewMeter(eng), version: o.Version}
-	numbers := metrics.New(o.Version, b.snapshot, o.Log)
-	rt := newRouter(st, eng, keep, o.Log)
-	pr := probe.New(eng, nil)
-	b.notifier = notify.New(st, command.Host{}, numbers.Notification, o.Log)
-	ro := rollout.New(eng, rt, pr, journal{st, numbers.Rollout, b.tell}, o.Log)
-	ro.Crash, ro.Leases, ro.Host = crashAt(o.CrashAt), st, command.Host{}
-	rec := &reconciler{router: rt, engine: eng, prober: pr, log: o.Log}
-	front.given = rec.refresh
-
-	stops.start("reconciler", rec.Run)
-	stops.start("proxy watch", front.Run)
-	stops.start("notifications", b.notifier.Run)
-	stops.start("rollouts", ro.Run)
-	stops.start("gates", (&gatekeeper{store: st, rollouts: ro, proxy: keep.proxy, log: o.Log}).Run)
-	stops.start("meter", b.meter.Run)
-	b.router, b.rollouts = rt, ro
-	stops.start("metrics", func(ctx context.Context) error { return watched.serve(ctx, b.monitor(numbers)) })
-	srv := &http.Server{Handler: api.Audited(api.Handler(b, o.Log), st, o.Log), ConnContext: api.ConnContext, ReadHeaderTimeout: 10 * time.Second}
-	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, ln) })
+	p.start(&stops)
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)
-
 	select {
 	case <-ctx.Done():
 		return nil
 	case failed := <-stops.failed:
 		return failed
 	}
+}
+
+// settled fills in what the options leave to the daemon and makes its directories.
+func settled(o Options) (Options, error) {
+	if o.Socket == "" {
+		o.Socket = filepath.Join(o.RunDir, "steady.sock")
+	}
+	for _, dir := range []string{o.StateDir, o.RunDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return o, fmt.Errorf("make %s: %w", dir, err)
+		}
+	}
+	return o, checkAccessLog(o.AccessLog)
+}
+
+// parts are what the daemon is made of before it starts anything.
+type parts struct {
+	Options
+	api     net.Listener
+	watched monitorAddr
+	store   *store.Store
+	engine  *docker.Engine
+	keep    *keeper
+	front   *proxies
+}
+
+// open opens sockets, store and Engine, and has each closed in the end.
+func open(o Options, stops *stack) (p *parts, err error) {
+	p = &parts{Options: o}
+	if p.api, err = api.Listen(o.Socket); err != nil { // first: it also says whether another daemon runs
+		return p, err
+	}
+	stops.push("api socket", func(context.Context) error { return closed(p.api.Close()) })
+	if p.watched, err = listenMonitor(o); err != nil {
+		return p, err
+	}
+	stops.push("metrics socket", func(context.Context) error { return p.watched.close() })
+	if p.store, err = store.Open(filepath.Join(o.StateDir, "steady.db")); err != nil {
+		return p, err
+	}
+	stops.push("store", func(context.Context) error { return p.store.Close() })
+	if p.engine, err = docker.New(docker.Options{Host: o.DockerHost, Log: o.Log}); err != nil {
+		return p, err
+	}
+	stops.push("engine client", func(context.Context) error { return p.engine.Close() })
+	return p, nil
+}
+
+// meetProxy makes sure of a proxy and takes copies of its listeners.
+func (p *parts) meetProxy(ctx context.Context, stops *stack) error {
+	p.keep = &keeper{proxy: proxy.NewClient(ProxySocket(p.RunDir))}
+	stops.push("kept listeners", func(context.Context) error { p.keep.close(); return nil })
+	p.front = &proxies{client: p.keep.proxy, keeper: p.keep, command: p.ProxyCommand, stderr: p.Stderr, stdout: p.Stdout, log: p.Log, died: make(chan struct{}, 1)}
+	if err := p.front.ensure(ctx); err != nil {
+		return err
+	}
+	p.front.compareAccessLog(ctx, p.AccessLog)
+	return p.keep.refresh(ctx)
+}
+
+// start wires the rest to what is open and starts it.
+func (p *parts) start(stops *stack) {
+	b := &backend{store: p.store, engine: p.engine, proxy: p.front, meter: docker.NewMeter(p.engine), version: p.Version}
+	numbers := metrics.New(p.Version, b.snapshot, p.Log)
+	rt := newRouter(p.store, p.engine, p.keep, p.Log)
+	pr := probe.New(p.engine, nil)
+	b.notifier = notify.New(p.store, command.Host{}, numbers.Notification, p.Log)
+	ro := rollout.New(p.engine, rt, pr, journal{p.store, numbers.Rollout, b.tell}, p.Log)
+	ro.Crash, ro.Leases, ro.Host = crashAt(p.CrashAt), p.store, command.Host{}
+	rec := &reconciler{router: rt, engine: p.engine, prober: pr, log: p.Log}
+	p.front.given = rec.refresh
+	b.router, b.rollouts = rt, ro
+
+	stops.start("reconciler", rec.Run)
+	stops.start("proxy watch", p.front.Run)
+	stops.start("notifications", b.notifier.Run)
+	stops.start("rollouts", ro.Run)
+	stops.start("gates", (&gatekeeper{store: p.store, rollouts: ro, proxy: p.keep.proxy, log: p.Log}).Run)
+	stops.start("meter", b.meter.Run)
+	stops.start("metrics", func(ctx context.Context) error { return p.watched.serve(ctx, b.monitor(numbers)) })
+	srv := &http.Server{Handler: api.Audited(api.Handler(b, p.Log), p.store, p.Log), ConnContext: api.ConnContext, ReadHeaderTimeout: 10 * time.Second}
+	stops.start("api", func(ctx context.Context) error { return serve(ctx, srv, p.api) })
 }
 
 // serve serves the API until ctx ends; streams end with it, as their clients

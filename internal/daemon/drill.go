@@ -14,11 +14,7 @@ import (
 
 // Drill implements api.Backend.
 func (b *backend) Drill(ctx context.Context, project, service string, o steady.Options) (steady.Rollout, error) {
-	q, err := b.drillRequest(ctx, project, service, o)
-	if err != nil {
-		return steady.Rollout{}, err
-	}
-	return b.rollouts.Accept(ctx, q)
+	return b.relative(ctx, func(ctx context.Context) (rollout.Request, error) { return b.drillRequest(ctx, project, service, o) })
 }
 
 // drillRequest makes a release of what serves, image and all, with as many replicas

@@ -27,7 +27,7 @@ type Input struct {
 // only. A target whose image is not known yet (Image.ID is empty) gets a pull or
 // build step; plan again once that is done, as the image may be the serving one.
 func Build(in Input) (steady.Plan, error) {
-	in.Targets = ordered(in.Targets)
+	in.Targets, in.Routes = ordered(in.Targets), undivided(in)
 	p := steady.Plan{Project: in.Project, Before: in.Routes}
 	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}}
 	for _, t := range in.Targets {
@@ -142,6 +142,7 @@ func (b *builder) route(service string) (steady.Route, bool) {
 // shift; then, batch by batch, the rest; and removing comes last of all, so that
 // everything before it can be undone.
 func (b *builder) steps() {
+	b.cools()
 	for _, m := range b.moves {
 		b.image(m)
 	}

@@ -36,6 +36,8 @@ func (b *builder) untried(m *move) string {
 	switch {
 	case b.in.Kind == steady.KindRollback:
 		return "a rollback goes at once"
+	case b.rehearses():
+		return "a drill goes at once"
 	case m.Strategy == steady.StrategyJob:
 		return "a job takes no traffic"
 	case m.Strategy == steady.StrategyAdopt:

@@ -46,6 +46,9 @@ func (b *builder) decide(t Target) (*move, error) {
 	}
 	m.fresh = names(m.target)
 	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
+	if b.rehearses() {
+		m.old = b.unneeded(m.old)
+	}
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.strategy(m)

@@ -21,12 +21,11 @@ func (b *builder) lends(m *move) bool {
 // those before it have taken out of the traffic and that still stand beside: they
 // are asked for assets until disown.
 func (b *builder) lending(m *move, k int, r steady.Route) steady.Route {
-	if !b.lends(m) {
-		return r
+	if r.Elders = slices.Clone(m.lent.Elders); k == 1 {
+		r.Elders = b.stillLent(m)
 	}
-	r.Elders = slices.Clone(m.lent.Elders)
 	for _, old := range b.leaving(m, k) {
-		if old.Running() && old.Release > 0 && old.Release != m.To {
+		if b.lends(m) && old.Running() && old.Release > 0 && old.Release != m.To {
 			r.Elders = append(r.Elders, old.Name)
 		}
 	}
@@ -35,6 +34,22 @@ func (b *builder) lending(m *move, k int, r steady.Route) steady.Route {
 	}
 	m.lent = r
 	return r
+}
+
+// stillLent are the replicas that are asked for assets already and stay warm, as the
+// move makes no other release of the service.
+func (b *builder) stillLent(m *move) []string {
+	now, _ := b.route(m.Service)
+	if m.Strategy != steady.StrategyScale && !b.rehearses() || len(m.spec().Assets) == 0 {
+		return nil
+	}
+	var out []string
+	for _, name := range now.Elders {
+		if c, ok := b.in.Observed.Named(name); ok && c.Running() && c.Release == b.warm(m.Service) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // disown lays out the shift after which old replicas that are to go are asked for

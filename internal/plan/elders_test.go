@@ -140,14 +140,14 @@ func TestUndo_FromAnyStepNobodyIsAskedForAssetsAnyMore(t *testing.T) {
 
 // lent fails the test where an elder is drained or stopped, takes traffic, or is
 // not there.
-func (s *sim) lent(t *rapid.T, st steady.Step) {
+func (s *sim) lent(t *rapid.T, p steady.Plan, st steady.Step) {
 	if (st.Kind == steady.StepDrain || st.Kind == steady.StepStop) && slices.Contains(s.routes[st.Service].Elders, st.Replica) {
-		t.Fatalf("%s: it is asked for assets", st.ID)
+		t.Fatalf("%s: it is asked for assets\n%s", st.ID, p)
 	}
 	for _, r := range st.Routes {
 		for _, e := range r.Elders {
 			if slices.Contains(r.Replicas, e) || !s.run[e] || len(r.Assets) == 0 {
-				t.Fatalf("%s: elder %s of %+v", st.ID, e, r)
+				t.Fatalf("%s: elder %s of %+v\n%s", st.ID, e, r, p)
 			}
 		}
 	}

@@ -123,3 +123,30 @@ func TestUndo_AFailureBehindTheGateGoesBackToTheOldOneBehindIt(t *testing.T) {
 		}
 	}
 }
+
+// What took no traffic keeps nobody waiting: the gate opens as soon as the old one
+// that did is back, though another that was stopped with it is not.
+func TestUndo_TheGateWaitsForNoneThatTookNoTraffic(t *testing.T) {
+	w := new(world).moves("db", port(5432), writes("data")).keeps("db", 7)
+	w.in.Routes[0].Elders, w.in.Routes[0].Assets = []string{"shop-db-7-1"}, []string{"/static/*"}
+	p, err := plan.Build(w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := map[string]bool{}
+	for _, s := range p.Steps {
+		begun[s.ID] = true
+		if s.ID == "db/shift" {
+			break
+		}
+	}
+	back := plan.Undo(p, begun)
+	for _, s := range of(back, steady.StepShift) {
+		if len(s.Routes[0].Elders) > 0 {
+			t.Errorf("%s asks who is stopped for assets:\n%s", s.ID, back)
+		}
+	}
+	if behind(back, "undo/db/shift", "undo/db/start/shop-db-7-1") || !behind(back, "undo/db/shift", "undo/db/probe/shop-db-1-1") || !strings.Contains(back.String(), "undo/db/start/shop-db-7-1") {
+		t.Errorf("undo:\n%s", back)
+	}
+}

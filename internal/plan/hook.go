@@ -6,13 +6,13 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// hook is the move's hook at a moment, nil where none is to run: scaling makes no
-// release, neither does going on with one that serves, and a rollback does not
-// migrate unless the file says so.
+// hook is the move's hook before or after, nil where none is to run: scaling makes no
+// release, neither does going on with one that serves, a drill brings nothing new, and
+// a rollback does not migrate unless the file says so.
 func (b *builder) hook(m *move, moment string) *steady.Hook {
 	h := m.spec().Hooks.At(moment)
 	switch {
-	case h == nil, !m.releases(), m.Strategy == steady.StrategyJob && h.On == steady.HookExec:
+	case h == nil, !m.releases(), b.rehearses(), m.Strategy == steady.StrategyJob && h.On == steady.HookExec:
 		return nil
 	case moment == steady.HookBefore && b.backwards(h):
 		return nil
@@ -22,7 +22,7 @@ func (b *builder) hook(m *move, moment string) *steady.Hook {
 
 // releases says whether the move takes the service to another release.
 func (m *move) releases() bool {
-	return m.Strategy != steady.StrategyScale && (m.From == 0 || m.To != m.From)
+	return m.Strategy != steady.StrategyScale && m.Strategy != steady.StrategyRemove && (m.From == 0 || m.To != m.From)
 }
 
 // backwards says whether the rollout is a rollback, and the hook not for that.
@@ -131,7 +131,7 @@ func (b *builder) all() []string { return b.leaves(b.images()) }
 // whole lays out a hook of the project, where a service of it gets another release.
 func (b *builder) whole(moment string, needs []string) {
 	i := slices.IndexFunc(b.moves, func(m *move) bool { return m.releases() && m.spec().ProjectHooks.At(moment) != nil })
-	if i < 0 {
+	if i < 0 || b.rehearses() {
 		return
 	}
 	m := b.moves[i]

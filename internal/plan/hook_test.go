@@ -142,6 +142,9 @@ func TestBuild_HooksRunOnlyWhereAReleaseIsMade(t *testing.T) {
 	if got := hookIDs(t, scaled.in); len(got) > 0 {
 		t.Errorf("scale: hooks %v", got)
 	}
+	if got := of(plan.Down(new(world).moves("api", all...).in, false), steady.StepHook); len(got) > 0 {
+		t.Errorf("down: hooks %v", got)
+	}
 }
 
 func TestBuild_APlanShowsNothingOfAHookButItsProgram(t *testing.T) {
@@ -184,7 +187,7 @@ func TestPlan_HooksRunBeforeAnythingIsTouched(t *testing.T) {
 			}
 		}
 		for _, s := range p.Steps {
-			if s.Kind == steady.StepHook {
+			if s.Kind == steady.StepHook && s.Hook == steady.HookBefore {
 				guarded(t, p, behind, s.ID)
 			}
 		}

@@ -58,6 +58,10 @@ func (b *builder) bring(m *move, from, to int, needs []string) []string {
 		if b.alive(m, name) {
 			continue
 		}
+		if b.stands(m, name) {
+			ready = append(ready, b.start(m, name, slices.Concat(needs, b.prepared(m))))
+			continue
+		}
 		ready = append(ready, b.start(m, name, append(needs, b.create(m, name, i+1, needs...))))
 	}
 	return ready
@@ -92,8 +96,13 @@ func (b *builder) create(m *move, name string, n int, needs ...string) string {
 func (b *builder) start(m *move, name string, needs []string) string {
 	id := b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
 		Replica: name, Needs: append(needs, b.dependencies(m)...)})
-	id = b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
-		Replica: name, Needs: []string{id}, Cause: m.spec().Probe.Cause})
+	return b.ask(m, name, []string{id})
+}
+
+// ask waits until a replica that runs is ready and can be found by name.
+func (b *builder) ask(m *move, name string, needs []string) string {
+	id := b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
+		Replica: name, Needs: needs, Cause: m.spec().Probe.Cause})
 	if len(m.spec().Networks) == 0 || m.held() {
 		return id
 	}

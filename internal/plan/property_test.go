@@ -77,7 +77,7 @@ func (s *sim) play(t *rapid.T, p steady.Plan, n int) {
 }
 
 func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
-	s.lent(t, st)
+	s.lent(t, p, st)
 	switch st.Kind {
 	case steady.StepCreate:
 		if _, ok := s.run[st.Replica]; !ok {
@@ -106,10 +106,26 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 			t.Fatalf("%s removes what runs\n%s", st.ID, p)
 		}
 		delete(s.run, st.Replica)
+	case steady.StepHook:
+		s.hook(t, p, st)
 	case steady.StepShift:
 		for _, r := range st.Routes {
 			s.shift(t, st, r)
 		}
+	}
+}
+
+// hook checks that a hook finds the replica it is about, and that one before a stop
+// comes when nobody is sent there any more.
+func (s *sim) hook(t *rapid.T, p steady.Plan, st steady.Step) {
+	if st.Replica == "" {
+		return
+	}
+	if !s.run[st.Replica] {
+		t.Fatalf("%s: %s does not run\n%s", st.ID, st.Replica, p)
+	}
+	if r := s.routes[st.Service]; st.Hook == steady.HookStop && slices.Contains(r.Replicas, st.Replica) && (len(r.Ports) > 0 || r.Held) {
+		t.Fatalf("%s: %s takes traffic\n%s", st.ID, st.Replica, p)
 	}
 }
 
@@ -186,6 +202,7 @@ func anyWorld(t *rapid.T) plan.Input {
 		if rapid.Bool().Draw(t, "watched") {
 			cs = append(cs, monitor(time.Second))
 		}
+		cs = append(cs, passing(t)...)
 		if i > 0 && rapid.Bool().Draw(t, "depends") {
 			cs = append(cs, needs(fmt.Sprintf("s%d", i-1)))
 		}
@@ -214,11 +231,34 @@ func anyWorld(t *rapid.T) plan.Input {
 		}
 	}
 	remains(t, w)
+	w.in.Kind = rapid.SampledFrom([]string{steady.KindDeploy, steady.KindDeploy, steady.KindRollback, steady.KindDrill}).Draw(t, "kind")
 	if rapid.Bool().Draw(t, "no room") {
 		limited(w, 1<<20)
 		w.in.Observed.Memory = 1
 	}
 	return w.in
+}
+
+// passing draws what is asked of the way from one release to the other.
+func passing(t *rapid.T) []change {
+	var cs []change
+	if rapid.IntRange(0, 2).Draw(t, "slowly") == 0 {
+		cs = append(cs, delay(time.Second))
+	}
+	for _, moment := range []string{steady.HookBefore, steady.HookStop, steady.HookAfter} {
+		if on := rapid.SampledFrom([]string{"", "", steady.HookHost, steady.HookContainer, steady.HookExec}).Draw(t, "hook "+moment); on != "" && (on != steady.HookExec || moment != steady.HookBefore) {
+			cs = append(cs, hooked(moment, on))
+		}
+		if rapid.IntRange(0, 3).Draw(t, "the project's") == 0 && moment != steady.HookStop {
+			cs = append(cs, projectHooked(moment))
+		}
+	}
+	if rapid.IntRange(0, 2).Draw(t, "rolls back otherwise") == 0 {
+		back := steady.Update{FailureAction: steady.Rollback, Parallelism: rapid.IntRange(0, 2).Draw(t, "rollback's parallelism"),
+			Order: rapid.SampledFrom([]string{"", steady.StartFirst, steady.StopFirst}).Draw(t, "rollback's order")}
+		cs = append(cs, func(s *steady.Spec) { s.Rollback = &back })
+	}
+	return cs
 }
 
 // ended has the containers of a job exited.

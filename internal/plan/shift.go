@@ -113,7 +113,7 @@ func (b *builder) retires(gone map[string][]string) {
 		stops := append(b.retire(m, left, needs), gone[m.Service]...)
 		if m.adopts() {
 			r := b.routeTo(m, m.To, m.fresh)
-			r.Redirect = false
+			r.Redirect, r.Elders, r.Assets = false, m.lent.Elders, m.lent.Assets
 			b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
 				Cause: "the old container has let go of the port"}))
 		}

@@ -34,7 +34,7 @@ func (u *undoer) shifts() map[string][]string {
 	var back []steady.Route
 	out := map[string][]string{}
 	for _, s := range u.was.Services {
-		if r, ok := u.back(s.Service); ok && len(u.steps(steady.StepStop, s.Service)) == 0 {
+		if r, ok := u.back(s.Service); ok && len(u.awaited(s.Service)) == 0 {
 			back = append(back, r)
 		}
 	}
@@ -47,7 +47,7 @@ func (u *undoer) shifts() map[string][]string {
 	for _, s := range u.was.Services {
 		revived := u.revive(s)
 		r, ok := u.back(s.Service)
-		if len(revived) == 0 || !ok {
+		if len(out[s.Service]) > 0 || len(revived) == 0 || !ok {
 			continue
 		}
 		out[s.Service] = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/shift", Kind: steady.StepShift, Service: s.Service,
@@ -85,7 +85,30 @@ func (u *undoer) before(service string) (steady.Route, bool) {
 	}
 	r := u.was.Before[i]
 	r.Hold = nil // what an earlier rollout left shut is not where an undo goes back to
+	r.Elders = slices.DeleteFunc(slices.Clone(r.Elders), func(name string) bool { return u.stopped(service, name) })
+	if len(r.Elders) == 0 { // traffic waits for no elder to start again
+		r.Elders, r.Assets = nil, nil
+	}
 	return r, true
+}
+
+// stopped says whether an old replica's stop was begun.
+func (u *undoer) stopped(service, replica string) bool {
+	return slices.ContainsFunc(u.steps(steady.StepStop, service), func(s steady.Step) bool { return s.Replica == replica })
+}
+
+// awaited are the begun stops of the old replicas without which traffic cannot go
+// back: those that took it. For others, as of a release that was kept warm, it does
+// not wait, but where they are all that the new ones made room for.
+func (u *undoer) awaited(service string) []steady.Step {
+	stops := u.steps(steady.StepStop, service)
+	r, _ := u.before(service)
+	p, _ := u.was.Of(service)
+	took := slices.DeleteFunc(slices.Clone(stops), func(s steady.Step) bool { return !slices.Contains(r.Replicas, s.Replica) })
+	if len(took) == 0 && (away(p.Strategy) || r.Redirect || len(r.Replicas) == 0) {
+		return stops
+	}
+	return took
 }
 
 // cause says whether a visitor may have seen the new release of one of the services
@@ -132,7 +155,8 @@ func (u *undoer) back(service string) (steady.Route, bool) {
 }
 
 // revive starts the old replicas that were stopped already, after the new ones
-// where both must not run at once; it gives the steps to wait for.
+// where both must not run at once; it gives the steps that traffic waits for, which
+// are those of replicas that take some.
 func (u *undoer) revive(s steady.ServicePlan) []string {
 	stopped := u.steps(steady.StepStop, s.Service)
 	if len(stopped) == 0 {
@@ -147,6 +171,7 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
 		}
 	}
+	awaited := u.awaited(s.Service)
 	var ready []string
 	for _, c := range stopped {
 		// A stop that was broken off goes on in the Engine: started before its end,
@@ -159,7 +184,9 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 			id = u.add(steady.Step{ID: "undo/" + s.Service + "/probe/" + c.Replica, Kind: steady.StepProbe, Service: s.Service,
 				Release: c.Release, Replica: c.Replica, Needs: []string{id}})
 		}
-		ready = append(ready, id)
+		if slices.ContainsFunc(awaited, func(a steady.Step) bool { return a.ID == c.ID }) {
+			ready = append(ready, id)
+		}
 	}
 	return ready
 }

@@ -13,7 +13,7 @@ func (b *builder) warmth(m *move) {
 	if m.awake {
 		m.Cause = "its replicas are still warm: there is only to shift"
 	}
-	if m.spec().Warm == 0 || m.From == 0 || m.From == m.To || m.Strategy == steady.StrategyStart {
+	if m.spec().Warm == 0 || b.rehearses() || m.From == 0 || m.From == m.To || m.Strategy == steady.StrategyStart {
 		return
 	}
 	if m.Cold = cold(m); m.Cold == "" {
@@ -38,6 +38,22 @@ func cold(m *move) string {
 	return ""
 }
 
+// cools keeps nothing warm where memory has no room for all old and new replicas at
+// once: there old ones go so that new ones can come.
+func (b *builder) cools() {
+	if b.roomy() {
+		return
+	}
+	for _, m := range b.moves {
+		if m.Warm == 0 {
+			continue
+		}
+		m.Warm, m.Cold = 0, "memory limits leave no room for all old and new replicas at once"
+		i := slices.IndexFunc(b.plan.Services, func(s steady.ServicePlan) bool { return s.Service == m.Service })
+		b.plan.Services[i] = m.ServicePlan
+	}
+}
+
 // isAwake says whether all replicas of the wanted release run, kept warm, and only
 // a shift is to be made.
 func (b *builder) isAwake(m *move) bool {
@@ -45,10 +61,16 @@ func (b *builder) isAwake(m *move) bool {
 	if m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
 		return false
 	}
-	return !slices.ContainsFunc(m.fresh, func(name string) bool {
-		c, ok := b.in.Observed.Named(name)
-		return !ok || !c.Running() || c.Release != m.To || c.Image != m.target.Image.ID
-	})
+	return !slices.ContainsFunc(m.fresh, func(name string) bool { return !b.stands(m, name) })
+}
+
+// stands says whether a replica of the wanted release runs already, as one does that
+// was kept warm, or left by a rollout that paused. It is not made, so that it stays
+// where the move is undone: it may be the only one that can serve.
+func (b *builder) stands(m *move, name string) bool {
+	c, ok := b.in.Observed.Named(name)
+	return ok && (m.Strategy == steady.StrategyStartNew || m.Strategy == steady.StrategyStart) &&
+		c.Running() && c.Release == m.To && c.Image == m.target.Image.ID
 }
 
 // warm is the release of a service that is kept running; 0: none is.
@@ -72,8 +94,7 @@ func (m *move) kept(r steady.Replica) bool { return m.Warm > 0 && r.Release == m
 // there is to do before the shift.
 func (b *builder) rouse(m *move) {
 	for _, name := range m.fresh {
-		b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
-			Replica: name, Needs: slices.Clone(b.hooks), Cause: m.spec().Probe.Cause})
+		b.ask(m, name, slices.Clone(b.hooks))
 	}
 }
 
@@ -82,7 +103,7 @@ func (b *builder) rouse(m *move) {
 func (b *builder) keepWarm(m *move, needs []string) {
 	was := b.warm(m.Service)
 	switch {
-	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob:
+	case m.Strategy == steady.StrategyScale || m.Strategy == steady.StrategyJob || b.rehearses():
 	case m.Warm > 0:
 		b.add(steady.Step{ID: m.Service + "/warm", Kind: steady.StepWarm, Service: m.Service, Release: m.From, For: m.Warm, Needs: needs,
 			Cause: "kept running, without traffic"})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"gesalpai.ch/steady"
@@ -21,6 +22,9 @@ func warmWorld(t *rapid.T) plan.Input {
 		if rapid.Bool().Draw(t, "keeps") {
 			r.Spec.Warm = time.Minute
 		}
+		if rapid.Bool().Draw(t, "assets") {
+			r.Spec.Assets = []string{"/static/*"}
+		}
 		number := rapid.SampledFrom([]int{0, 2, 7}).Draw(t, "warm")
 		if number == 0 || in.Serving[r.Service].Number == 0 {
 			continue
@@ -28,12 +32,30 @@ func warmWorld(t *rapid.T) plan.Input {
 		kept := *r
 		kept.Number = number
 		for n := range r.Spec.Replicas {
-			in.Observed.Replicas = append(in.Observed.Replicas, steady.Replica{Name: kept.ReplicaName(n + 1), Service: r.Service, Release: number,
-				State: steady.StateRunning, Image: r.Image.ID})
+			c := steady.Replica{Name: kept.ReplicaName(n + 1), Service: r.Service, Release: number, State: steady.StateRunning, Image: r.Image.ID}
+			if number == r.Number && rapid.IntRange(0, 3).Draw(t, "warm one died") == 0 {
+				c.State = steady.StateExited
+			}
+			in.Observed.Replicas = append(in.Observed.Replicas, c)
 		}
 		in.Warm = append(in.Warm, steady.Warm{Project: "shop", Service: r.Service, Release: number})
+		if rapid.Bool().Draw(t, "lends") && number != r.Number {
+			lending(in, kept)
+		}
 	}
 	return in
+}
+
+// lending has the route in force ask the kept release for assets.
+func lending(in plan.Input, kept steady.Release) {
+	for i := range in.Routes {
+		if r := &in.Routes[i]; r.Service == kept.Service && (len(r.Ports) > 0 || r.Held) && !kept.Spec.Job {
+			r.Assets = []string{"/static/*"}
+			for n := range kept.Spec.Replicas {
+				r.Elders = append(r.Elders, kept.ReplicaName(n+1))
+			}
+		}
+	}
 }
 
 func TestPlan_EndsWithTheNewReleaseAndWhatItKeeps(t *testing.T) {
@@ -52,8 +74,14 @@ func TestPlan_EndsWithTheNewReleaseAndWhatItKeeps(t *testing.T) {
 			}
 			v, _ := p.Of(tg.Release.Service)
 			for _, r := range in.Observed.Of(v.Service) {
-				if v.Warm > 0 && r.Release == v.From && r.Running() {
+				keeps := v.Warm > 0 && r.Release == v.From || in.Kind == steady.KindDrill && r.Release == 7
+				if keeps && r.Running() {
 					want[r.Name] = true
+				}
+			}
+			for _, e := range s.routes[v.Service].Elders {
+				if !want[e] {
+					t.Fatalf("%s is asked for assets and has gone\n%s", e, p)
 				}
 			}
 			if r := s.routes[v.Service]; r.Release != 2 || len(r.Replicas) != tg.Release.Spec.Replicas {
@@ -78,10 +106,12 @@ func TestUndo_FromAnyStepWhatWasKeptWarmRunsAsBefore(t *testing.T) {
 			reversible = len(p.Steps)
 		}
 		s := newSim(in)
-		before := maps.Clone(s.run)
+		before, routes := maps.Clone(s.run), maps.Clone(s.routes)
 		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
-		for _, st := range p.Steps { // a warm one that could not simply be shifted to was taken over, and goes
-			if st.Kind == steady.StepCreate && s.begun[st.ID] {
+		for _, st := range p.Steps { // one that had died is started anew, and so is one behind a gate: they go
+			m, _ := p.Of(st.Service)
+			stays := m.Strategy == steady.StrategyStartNew || m.Strategy == steady.StrategyStart
+			if st.Kind == steady.StepCreate && s.begun[st.ID] && !(stays && before[st.Replica]) {
 				delete(before, st.Replica)
 			}
 		}
@@ -89,6 +119,19 @@ func TestUndo_FromAnyStepWhatWasKeptWarmRunsAsBefore(t *testing.T) {
 		s.play(t, back, -1)
 		if !maps.Equal(s.run, before) {
 			t.Fatalf("containers %v, want %v\nplan:\n%sundo:\n%s", s.run, before, p, back)
+		}
+		for service, was := range routes {
+			was.Elders = slices.DeleteFunc(slices.Clone(was.Elders), func(e string) bool { // one that was stopped meanwhile is asked no more
+				return slices.ContainsFunc(p.Steps, func(st steady.Step) bool {
+					return st.Kind == steady.StepStop && st.Replica == e && s.begun[st.ID]
+				})
+			})
+			if len(was.Elders) == 0 {
+				was.Elders, was.Assets = nil, nil
+			}
+			if now := s.routes[service]; len(now.Elders) > 0 && !before[now.Elders[0]] || !cmp.Equal(now, was) {
+				t.Fatalf("route of %s (-was +now):\n%s\nplan:\n%sundo:\n%s", service, cmp.Diff(was, now), p, back)
+			}
 		}
 	})
 }

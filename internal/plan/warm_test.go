@@ -145,3 +145,23 @@ func TestBuild_ARollbackGoesByRollbackConfig(t *testing.T) {
 		}
 	}
 }
+
+// Old replicas that shall go so that memory has room for the next batch are not kept.
+func TestBuild_NothingIsKeptWarmWithoutRoom(t *testing.T) {
+	w := new(world).moves("api", port(8000), replicas(2), order(steady.StartFirst), parallel(1), warm(time.Minute))
+	limited(w, 64)
+	for host, keeps := range map[int64]bool{4 * 64: true, 4*64 - 1: false} {
+		w.in.Observed.Memory = host
+		p, err := plan.Build(w.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.Services[0]
+		if (s.Warm > 0) != keeps || (s.Cold == "") != keeps {
+			t.Errorf("with %d bytes: warm %s, cold %q", host, s.Warm, s.Cold)
+		}
+		if !keeps && !behind(p, "api/create/shop-api-2-2", "api/stop/shop-api-1-1") {
+			t.Errorf("a batch comes before there is room:\n%s", p)
+		}
+	}
+}

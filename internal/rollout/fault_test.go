@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -35,6 +36,7 @@ type wire struct {
 	*place
 	at    int // the call that goes wrong; the rest are as ever
 	how   string
+	new   int // the release that the rollout goes to
 	abort func()
 	died  context.CancelFunc
 
@@ -95,7 +97,7 @@ func (w *wire) kill(new bool) {
 	w.place.mu.Lock()
 	defer w.place.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(w.replicas)) {
-		if c := w.replicas[name]; c.Running() && (c.Release == 2) == new {
+		if c := w.replicas[name]; c.Running() && !w.aside[name] && (c.Release == w.new) == new {
 			w.killed = name
 			c.State, c.ExitCode = steady.StateExited, 137
 			w.replicas[name] = c
@@ -165,6 +167,9 @@ func (w *wire) serves(name, done string) {
 	if c.Running() && slices.Contains(r.Replicas, name) && (len(r.Ports) > 0 || r.Held) {
 		w.never("%s was %s while it took traffic", name, done)
 	}
+	if c.Running() && slices.Contains(r.Elders, name) && c.Release != w.new { // a new one by that name is no elder to the router
+		w.never("%s was %s while it was asked for assets", name, done)
+	}
 }
 
 // Route is watched: nobody is ever sent to who was not asked, or does not run.
@@ -173,9 +178,14 @@ func (w *wire) Route(ctx context.Context, routes []steady.Route) error {
 		w.place.mu.Lock()
 		for _, r := range routes {
 			for _, name := range r.Replicas {
-				if c := w.replicas[name]; c.Release == 2 && !w.asked(name) {
+				if c := w.replicas[name]; c.Release == w.new && !w.asked(name) {
 					w.never("%s takes traffic and was never asked whether it can", name)
 				}
+			}
+		}
+		for _, r := range routes {
+			if r.Hold != nil && len(r.Replicas) > 0 {
+				w.never("the gate of %s was shut before %v", r.Service, r.Replicas)
 			}
 		}
 		w.place.mu.Unlock()
@@ -209,7 +219,45 @@ func (w *wire) Leave(ctx context.Context, service, name string, clocks steady.Dr
 	return d, err
 }
 
+// The calls that hooks are.
+
+func (w *wire) Oneoff(ctx context.Context, r steady.Release, o steady.Oneoff) (c steady.Replica, err error) {
+	err = w.do("oneoff "+o.Name, func() error { c, err = w.place.Oneoff(ctx, r, o); return err })
+	return c, err
+}
+
+func (w *wire) Follow(ctx context.Context, name string, say func(string)) error {
+	return w.do("follow "+name, func() error { return w.place.Follow(ctx, name, say) })
+}
+
+func (w *wire) Wait(ctx context.Context, name string) (code int, err error) {
+	err = w.do("wait "+name, func() error { code, err = w.place.Wait(ctx, name); return err })
+	return code, err
+}
+
+func (w *wire) RunIn(ctx context.Context, name string, argv, env []string, say func(string)) (code int, err error) {
+	err = w.do("run in "+name, func() error { code, err = w.place.RunIn(ctx, name, argv, env, say); return err })
+	return code, err
+}
+
+func (w *wire) Run(ctx context.Context, dir string, argv, env []string, in io.Reader, say func(string)) (code int, err error) {
+	err = w.do("run on the host", func() error { code, err = w.place.Run(ctx, dir, argv, env, in, say); return err })
+	return code, err
+}
+
 // The journal's calls.
+
+func (w *wire) KeepWarm(ctx context.Context, k steady.Warm) error {
+	return w.do("keep "+k.Service, func() error { return w.place.KeepWarm(ctx, k) })
+}
+
+func (w *wire) Cool(ctx context.Context, k steady.Warm) error {
+	return w.do("cool "+k.Service, func() error { return w.place.Cool(ctx, k) })
+}
+
+func (w *wire) PutStage(ctx context.Context, id int64, s steady.Stage) error {
+	return w.do(fmt.Sprint("stage ", s.Number), func() error { return w.place.PutStage(ctx, id, s) })
+}
 
 func (w *wire) Accept(ctx context.Context, r *steady.Rollout, made []steady.Release) error {
 	err := w.place.Accept(ctx, r, made)

@@ -24,10 +24,17 @@ func (r *run) goBack(ctx context.Context, s steady.Step) error {
 	}
 	var lost []string
 	var why []error
+	went := s
+	went.Routes = nil
 	for _, one := range s.Routes {
 		if err := route(ctx, []steady.Route{one}); err != nil {
 			lost, why = append(lost, one.Service), append(why, err)
+			continue
 		}
+		went.Routes = append(went.Routes, one)
+	}
+	if len(lost) > 0 && len(went.Routes) > 0 { // the step fails, but these have been shifted
+		r.shifted(ctx, went)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -194,22 +194,29 @@ func (h *hook) fails(what, hint string) error {
 }
 
 // sweepHook removes the container of a hook that has succeeded, once the journal
-// says so: until then it says that the hook has run.
-func (r *run) sweepHook(ctx context.Context, s steady.Step) {
+// says so: until then it says that the hook has run. What the Engine refuses is tried
+// again after each of the waits.
+func (r *run) sweepHook(ctx context.Context, s steady.Step, waits ...time.Duration) {
 	if s.Kind != steady.StepHook {
 		return
 	}
-	if err := r.engine.Runtime.Remove(context.WithoutCancel(ctx), r.hookName(s)); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	err := r.engine.Runtime.Remove(ctx, r.hookName(s))
+	for i := 0; err != nil && i < len(waits); i++ {
+		_ = pause(ctx, waits[i])
+		err = r.engine.Runtime.Remove(ctx, r.hookName(s))
+	}
+	if err != nil {
 		r.engine.Log.Warn("remove the container of a hook", "rollout", r.ID, "step", s.ID, "err", err)
 	}
 }
 
 // sweepHooks removes what is left of all hooks, once nothing is run any more that
 // could take it up.
-func (r *run) sweepHooks(ctx context.Context) {
+func (r *run) sweepHooks(ctx context.Context, waits ...time.Duration) {
 	for _, s := range r.plan.Steps {
-		if r.seen[s.ID] {
-			r.sweepHook(ctx, s)
+		if r.was(s) {
+			r.sweepHook(ctx, s, waits...)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -419,5 +420,29 @@ func TestHooks_AnAbortStopsTheHook(t *testing.T) {
 	}
 	if got := p.containers(); !slices.Equal(got, []string{"shop-api-1-1+"}) {
 		t.Errorf("containers %v", got)
+	}
+}
+
+// stubborn is a place whose Engine refuses the first removals of a hook's container.
+type stubborn struct {
+	*place
+	refuses atomic.Int32
+}
+
+func (s *stubborn) Remove(ctx context.Context, name string) error {
+	if strings.Contains(name, "-hook-") && s.refuses.Add(-1) >= 0 {
+		return errors.New("the Engine stumbled")
+	}
+	return s.place.Remove(ctx, name)
+}
+
+func TestHooks_AContainerThatTheEngineDoesNotRemoveAtOnceIsNotLeft(t *testing.T) {
+	p := newPlace()
+	rt := &stubborn{place: p}
+	rt.refuses.Store(2) // behind the step, and at the end
+	d := start(t, rollout.New(rt, p, p, journal{p}, slog.New(slog.DiscardHandler)))
+	r := d.deploy(t, p, request(spec("api", "v1", with(steady.Hooks{Before: hookOf(steady.HookContainer, "true")}))))
+	if got := p.containers(); r.State != steady.RolloutDone || !slices.Equal(got, []string{"shop-api-1-1+"}) {
+		t.Errorf("%s: containers %v", r.State, got)
 	}
 }

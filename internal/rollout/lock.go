@@ -72,7 +72,7 @@ func (e *Engine) releasable(wish steady.Lease, force bool) (gone []*claim, out [
 	for _, c := range e.held {
 		l := c.lease()
 		switch {
-		case !l.Meets(wish):
+		case !l.Meets(wish), c.run != nil && c.run.Kind == kindRetire: // which asks nobody, and is in nobody's way
 		case c.run != nil:
 			return nil, nil, steady.ErrBusy.With(l.Holder()+" of "+l.Project+" runs, and its lease ends with it", fmt.Sprintf("steady abort %d", l.Rollout))
 		case l.Owner != wish.Owner && !force:

@@ -349,3 +349,25 @@ func TestAccept_WhatFollowsFromWhatServesIsAskedAgainWhenItsTurnHasCome(t *testi
 	}
 	d.await(t, p, r.ID)
 }
+
+// A warm release is retired beside a person's lock, whose owner may release it all the
+// same, whatever the drain takes.
+func TestLock_IsReleasedWhileAWarmReleaseIsRetired(t *testing.T) {
+	p := newPlace()
+	d := boot(t, p)
+	p.blocked["drain shop-api-1-1"] = make(chan struct{}) // for ever
+	d.deploy(t, p, request(spec("api", "v1")))
+	d.deploy(t, p, request(spec("api", "v2", keptFor(50*time.Millisecond))))
+	eventually(t, func() bool { return p.called("drain [shop-api-1-1]") })
+	if _, err := d.Lock(t.Context(), lock("anna@ci", time.Hour), "", soon); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return len(d.Holds("shop").Held) == 2 }) // it had yielded, and goes on beside
+	gone, err := d.Unlock(t.Context(), "shop", nil, "anna@ci", false)
+	if err != nil || len(gone) != 1 {
+		t.Errorf("released %v, %v", gone, err)
+	}
+	if held := d.Holds("shop").Held; len(held) != 1 || held[0].Owner == "" || held[0].Since.IsZero() {
+		t.Errorf("nobody knows whose lease this is: %+v", held)
+	}
+}

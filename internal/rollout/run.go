@@ -200,7 +200,7 @@ func (r *run) done() string {
 
 // end stores the final state, then says it.
 func (r *run) end(ctx context.Context, state string, cause error) {
-	r.sweepHooks(ctx)
+	r.sweepHooks(ctx, undoAgain...) // nobody comes back for what is left then
 	r.open(ctx)
 	receipt := r.receipt(ctx)
 	r.engine.mu.Lock()

@@ -166,24 +166,6 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	return said{what: strings.Join(parts, "; ")}, nil
 }
 
-// stillRun fails when a replica that this rollout has made died between its probe
-// and the shift. Old ones that have died are left out by the router.
-func (r *run) stillRun(ctx context.Context, routes []steady.Route) error {
-	for _, t := range routes {
-		for _, name := range t.Replicas {
-			c, err := r.engine.Runtime.Replica(ctx, name)
-			if err != nil || c.Rollout != r.ID || c.Running() || len(t.Ports)+len(t.Rules) == 0 {
-				continue
-			}
-			tail, _ := r.engine.Runtime.Tail(ctx, name, 10)
-			e := steady.ErrExited.With(fmt.Sprintf("%s exited with code %d after it had been ready", name, c.ExitCode), fmt.Sprintf("steady logs %s --release %d", c.Service, c.Release))
-			e.Service, e.Release, e.Tail = t.Service, t.Release, tail
-			return e
-		}
-	}
-	return nil
-}
-
 func upstreams(n int) string {
 	if n == 1 {
 		return "1 upstream"

@@ -22,7 +22,7 @@ func (r *run) undo(ctx context.Context, cause error) {
 		r.end(ctx, steady.RolloutFailed, cause)
 		return
 	}
-	if r.pauses(cause, begun) {
+	if r.pauses(ctx, cause, begun) {
 		r.end(ctx, steady.RolloutPaused, cause)
 		return
 	}
@@ -90,15 +90,40 @@ func (r *run) begun(ctx context.Context) (map[string]bool, error) {
 }
 
 // pauses says whether the failed service's failure_action keeps the rollout as it
-// stands. Before its first shift nothing is ever kept.
-func (r *run) pauses(cause error, begun map[string]bool) bool {
+// stands. Before its new release takes traffic nothing is ever kept, nor while another
+// service is between its old replicas and its new ones, where nobody serves it.
+func (r *run) pauses(ctx context.Context, cause error, begun map[string]bool) bool {
 	s, ok := r.plan.Of(steady.AsError(cause).Service)
 	if !ok || s.OnFail != steady.Pause && s.OnFail != steady.Continue || errors.Is(cause, steady.ErrAborted) {
 		return false
 	}
-	return slices.ContainsFunc(r.plan.Steps, func(st steady.Step) bool {
-		return st.Kind == steady.StepShift && begun[st.ID] && slices.ContainsFunc(st.Routes, func(t steady.Route) bool {
-			return t.Service == s.Service && t.Release == s.To
+	routes, err := r.engine.Router.Routes(ctx, r.Project)
+	if err != nil {
+		r.engine.Log.Warn("read the routes of what is to pause", "rollout", r.ID, "err", err)
+		return false
+	}
+	return r.moved(s, routes, begun) && !slices.ContainsFunc(r.plan.Services, func(o steady.ServicePlan) bool {
+		gone := slices.ContainsFunc(r.plan.Steps, func(st steady.Step) bool {
+			return st.Service == o.Service && st.Kind == steady.StepStop && st.Release != o.To && begun[st.ID]
 		})
+		between := o.Strategy == steady.StrategyHold || o.Strategy == steady.StrategyStopFirst
+		return between && (gone || withdrawn(o.Service, routes)) && !r.moved(o, routes, begun)
 	})
+}
+
+// moved says whether the new release of the service takes its traffic.
+func (r *run) moved(s steady.ServicePlan, routes []steady.Route, begun map[string]bool) bool {
+	in := func(all []steady.Route) bool {
+		return slices.ContainsFunc(all, func(t steady.Route) bool {
+			return t.Service == s.Service && t.Release == s.To && (len(t.Replicas) > 0 || s.Replicas == 0)
+		})
+	}
+	return in(routes) && slices.ContainsFunc(r.plan.Steps, func(st steady.Step) bool {
+		return st.Kind == steady.StepShift && begun[st.ID] && in(st.Routes)
+	})
+}
+
+// withdrawn says whether nobody takes the service's traffic.
+func withdrawn(service string, routes []steady.Route) bool {
+	return slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Service == service && len(t.Replicas) == 0 })
 }

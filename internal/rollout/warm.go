@@ -19,13 +19,19 @@ const againAfter = 30 * time.Second
 // errYield ends the drain of a warm release, as a rollout wants its service.
 var errYield = errors.New("a rollout wants the service")
 
-// keep notes what is kept warm from now on.
+// keep notes what is kept warm from now on. Where that fails it is tried again: nobody
+// would retire what runs on unnoted.
 func (r *run) keep(ctx context.Context, s steady.Step) (said, error) {
 	w := steady.Warm{Project: r.Project, Service: s.Service, Release: s.Release, Until: time.Now().Add(s.For).UTC()}
+	note, what := r.engine.Journal.KeepWarm, fmt.Sprintf("release %d for %s", s.Release, s.For)
 	if s.For == 0 {
-		return said{what: "nothing is kept warm"}, r.engine.Journal.Cool(ctx, w)
+		note, what = r.engine.Journal.Cool, "nothing is kept warm"
 	}
-	return said{what: fmt.Sprintf("release %d for %s", s.Release, s.For)}, r.engine.Journal.KeepWarm(ctx, w)
+	err := note(ctx, w)
+	for i := 0; err != nil && i < len(undoAgain) && pause(ctx, undoAgain[i]) == nil; i++ {
+		err = note(ctx, w)
+	}
+	return said{what: what}, err
 }
 
 // warm lists what is kept warm in a project; what is being stopped is not any more.
@@ -91,7 +97,8 @@ func (e *Engine) notBefore(w steady.Warm) time.Time {
 // its end brings us back.
 func (e *Engine) beginRetire(ctx context.Context, w steady.Warm) {
 	drains, cancel := context.WithCancelCause(ctx)
-	r := &run{engine: e, cancel: cancel, Rollout: steady.Rollout{Project: w.Project, Kind: kindRetire, Services: []string{w.Service}}}
+	r := &run{engine: e, cancel: cancel, Rollout: steady.Rollout{
+		Project: w.Project, Kind: kindRetire, Services: []string{w.Service}, Who: "steady", Started: time.Now().UTC()}}
 	if e.regain(r) != nil {
 		cancel(nil)
 		return

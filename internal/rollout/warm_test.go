@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,4 +179,27 @@ func TestWarm_ACrashAtItsStepEndsAsIfThereWereNone(t *testing.T) {
 			t.Errorf("%s: containers %v", when, got)
 		}
 	}
+}
+
+// forgetful is a journal that does not take in at first what is kept warm.
+type forgetful struct {
+	journal
+	refuses atomic.Int32
+}
+
+func (f *forgetful) KeepWarm(ctx context.Context, w steady.Warm) error {
+	if f.refuses.Add(-1) >= 0 {
+		return steady.ErrStore
+	}
+	return f.journal.KeepWarm(ctx, w)
+}
+
+func TestWarm_WhatTheStoreDoesNotTakeAtOnceIsRetiredAllTheSame(t *testing.T) {
+	p := newPlace()
+	j := &forgetful{journal: journal{p}}
+	j.refuses.Store(1)
+	d := start(t, rollout.New(p, p, p, j, slog.New(slog.DiscardHandler)))
+	d.deploy(t, p, request(spec("api", "v1", keptFor(50*time.Millisecond))))
+	d.deploy(t, p, request(spec("api", "v2", keptFor(50*time.Millisecond))))
+	eventually(t, func() bool { return slices.Equal(p.containers(), []string{"shop-api-2-1+"}) })
 }

@@ -140,6 +140,10 @@ func TestRollout_AnOldReplicaThatHasDiedKeepsNoOtherServiceBack(t *testing.T) {
 		if mail != "1 [shop-mail-1-1]" || api != "1 [shop-api-1-1]" {
 			t.Errorf("comes back %t: mail at %s, api at %s", comes, mail, api)
 		}
+		back := end.Receipt.Shifts[len(end.Receipt.Shifts)-1]
+		if n := len(back.Services); n != map[bool]int{true: 3, false: 2}[comes] || back.Services[0].Release != 1 {
+			t.Errorf("comes back %t: the receipt's last shift is %+v", comes, back)
+		}
 		want := []string{"shop-api-1-1+", "shop-mail-1-1+", "shop-web-1-1+"}
 		state := steady.RolloutRolledBack
 		if !comes {
