@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // routes is a table of n pools with one upstream each, of the given release.
@@ -37,6 +38,8 @@ func bare(tb testing.TB, n int) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	p.certs = listen.OpenCertificates(p.opts.Certificates, p.log)
+	tb.Cleanup(p.certs.Close)
 	p.force(context.Background(), routes(n, 1), nil)
 	return p
 }
