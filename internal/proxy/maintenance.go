@@ -140,6 +140,7 @@ func (x *exchange) enter() bool {
 	for {
 		n := x.pool.notice.Load()
 		if n != nil && !n.admits(x.visitor(), x.in.Header) {
+			x.pool.forsake(&x.flight)
 			x.turnAway(n)
 			return false
 		}
