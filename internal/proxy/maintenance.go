@@ -202,6 +202,7 @@ func (x *exchange) show(n *notice) {
 	}
 	x.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = x.Write(body)
+	x.hearOut()
 }
 
 // keepsOut says whether a connection must not be passed on as such: there is a

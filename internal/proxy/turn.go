@@ -2,9 +2,7 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -32,22 +30,21 @@ func (x *exchange) turnOff() {
 	x.outcome = outcomeLost
 	x.pool.nobody.requests.Add(1)
 	x.pool.nobody.lost.Add(1)
-	const status = http.StatusServiceUnavailable
-	h, body := x.Header(), http.StatusText(http.StatusServiceUnavailable)+"\n"
-	clear(h)
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Retry-After", retryAfter)
-	x.last()
-	x.WriteHeader(status)
-	_, _ = io.WriteString(x, body)
-	x.hearOut()
+	x.refuse(http.StatusServiceUnavailable)
 }
 
-// hearOut reads what the client still sends of a body, now that it can read its
-// answer. One that asked before it sends is not bidden to.
+// hearOut reads what the client still sends of a body that nobody has touched, now
+// that it can read its answer. net/http reads on by itself only where the client did
+// not say Connection: close, and of 256 KiB at the most.
 func (x *exchange) hearOut() {
-	if x.body == nil || x.body.known || x.in.ProtoMajor >= 2 || x.in.Header.Get("Expect") != "" {
+	body := x.in.Body
+	if x.body != nil {
+		body = x.body.ReadCloser
+	}
+	switch {
+	case x.given, x.in.ContentLength == 0, body == nil, x.in.ProtoMajor >= 2:
+		return
+	case x.body != nil && x.body.known, x.in.Header.Get("Expect") != "": // who asks before it sends is not bidden to
 		return
 	}
 	rc := http.NewResponseController(x.ResponseWriter)
@@ -58,7 +55,7 @@ func (x *exchange) hearOut() {
 	b := make([]byte, 32<<10)
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		_ = rc.SetReadDeadline(now.Add(min(hearIdle, end.Sub(now))))
-		if _, err := x.body.ReadCloser.Read(b); err != nil {
+		if _, err := body.Read(b); err != nil {
 			break
 		}
 	}
