@@ -95,6 +95,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	x.stamp(&x.claimedAfter)
 	aborted := true
+	defer func() { x.hearRest(aborted) }() // when nothing is in flight any more
 	defer func() { x.finish(aborted) }()
 	x.rproxy = httputil.ReverseProxy{
 		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,

@@ -47,6 +47,8 @@ func (r *rig) hears(what string, status int) {
 func TestHTTP_WhoIsRefusedIsHeardOut(t *testing.T) {
 	r := newRig(t, steady.HTTP, proxy.Limits{}, upstreamAt("gone", 1, freeAddr(t)))
 	r.hears("nobody answers", http.StatusBadGateway)
+	r.serve(steady.HTTP, backend(t, "a", 2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })))
+	r.hears("the app does not want it", http.StatusUnauthorized)
 	r.serve(steady.HTTP)
 	r.hears("no upstream", http.StatusServiceUnavailable)
 	r.holds(steady.HTTP, gateFor(0, time.Minute))

@@ -52,7 +52,8 @@ func (x *exchange) hearOut() {
 		return
 	}
 	end := time.Now().Add(hearMost)
-	b := make([]byte, 32<<10)
+	b := x.proxy.buffers.Get()
+	defer x.proxy.buffers.Put(b)
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		_ = rc.SetReadDeadline(now.Add(min(hearIdle, end.Sub(now))))
 		if _, err := body.Read(b); err != nil {
@@ -60,6 +61,16 @@ func (x *exchange) hearOut() {
 		}
 	}
 	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// hearRest hears a client out whose answer was over before its body. The transport
+// reads no more of that, as the exchange is finished.
+func (x *exchange) hearRest(aborted bool) {
+	if aborted || x.body == nil || x.kind == stream || x.isCut.Load() || x.body.failed() != nil {
+		return
+	}
+	x.given = false
+	x.hearOut()
 }
 
 // reclaim claims anew for a request that came to nothing at an upstream. False: it
