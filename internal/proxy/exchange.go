@@ -85,7 +85,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer x.pool.release()
 	x.flight.ender, x.flight.from, x.flight.header = x, c.far(in), in.Header
 	x.remember()
-	x.recallPlace()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
 	x.cancel = cancel

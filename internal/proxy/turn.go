@@ -14,8 +14,13 @@ const (
 	hearMost = 10 * time.Second
 )
 
-// ready implements comer.
-func (x *exchange) ready() {}
+// ready implements comer. A split may have begun while the client waited, so its
+// place is looked for before each claim until it has one.
+func (x *exchange) ready() {
+	if !x.placed {
+		x.recallPlace()
+	}
+}
 
 // gone implements comer: whether the client of an HTTP/1 request has left. Where a
 // body has not been read, or something was pipelined, net/http cannot see it.
