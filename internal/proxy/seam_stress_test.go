@@ -28,7 +28,7 @@ type storm struct {
 	tcpAddr string
 	http    [3]steady.Upstream
 	tcp     [3]steady.Upstream
-	came    [3]atomic.Int64 // requests that reached a release, and connections
+	came    [3]atomic.Int64 // requests and connections that reached a release, of clients that wait for their answer
 
 	mu     sync.Mutex
 	tables []steady.Table // of pool 80, in the order in which they were given
@@ -41,7 +41,13 @@ type storm struct {
 // app answers with its release; it has assets of its own only.
 func (s *storm) app(i int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.came[i].Add(1)
+		if r.Header.Get("X-Leaves") == "" {
+			s.came[i].Add(1)
+		}
+		from, err := strconv.Atoi(r.Header.Get("X-From"))
+		if err != nil || !s.allowed(i, from, s.since(true)) {
+			s.t.Errorf("release %d got a request that came after %d tables: none listed it meanwhile", i+1, from)
+		}
 		if own := fmt.Sprintf("/static/%d", i); strings.HasPrefix(r.URL.Path, "/static/") && r.URL.Path != own {
 			http.NotFound(w, r)
 			return
@@ -56,9 +62,13 @@ func newStorm(t *testing.T) *storm {
 	for i := range s.http {
 		s.http[i] = backend(t, fmt.Sprint("h", i), i+1, s.app(i))
 		s.tcp[i] = tcpBackend(t, fmt.Sprint("h", i), i+1, func(c net.Conn) {
-			s.came[i].Add(1)
 			fmt.Fprintf(c, "%d\n", i)
-			_, _ = io.Copy(c, c)
+			word, err := bufio.NewReader(c).ReadString('\n')
+			if err != nil {
+				return
+			}
+			s.came[i].Add(1)
+			_, _ = io.WriteString(c, word)
 		})
 	}
 	s.rig = newRig(t, steady.HTTP, proxy.Limits{}, s.http[0])
@@ -166,6 +176,10 @@ func (s *storm) ask(c *http.Client) {
 	if err != nil {
 		s.t.Error(err)
 		return
+	}
+	req.Header.Set("X-From", strconv.Itoa(from))
+	if leaves {
+		req.Header.Set("X-Leaves", "yes")
 	}
 	admitted := rand.IntN(2) == 0
 	if admitted {
