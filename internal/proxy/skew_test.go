@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -17,8 +18,8 @@ import (
 // put sends a table as some other daemon would write it.
 func (r *rig) put(table string) error {
 	r.t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", r.options.Socket)
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", r.options.Socket)
 	}}}
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPut, "http://proxy/v1/table", strings.NewReader(table))
 	if err != nil {
