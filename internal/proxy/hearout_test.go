@@ -1,8 +1,10 @@
 package proxy_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -65,4 +67,24 @@ func TestHTTP_WhoIsRefusedIsHeardOut(t *testing.T) {
 	h := newHosts(t)
 	h.force(h.listener(to("api.test", "/", "api")))
 	h.hears("no such host", http.StatusNotFound)
+}
+
+// Who stops in the middle of a body is heard for a while, and then the connection ends:
+// also where the way to the app still waits for the rest.
+func TestHTTP_WhoFallsSilentIsNotHeardForEver(t *testing.T) {
+	r := newRig(t, steady.HTTP, proxy.Limits{}, tcpBackend(t, "a", 1, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}
+	}))
+	c := r.dial()
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nbegun")
+	if res := c.response(); res.StatusCode != http.StatusUnauthorized {
+		t.Error(res.Status)
+	}
+	eventually(t, "nothing is in flight, as the exchange is over", func() bool { return r.inFlight() == 0 })
+	if _, err := c.r.ReadByte(); err != io.EOF {
+		t.Errorf("the end is %v", err)
+	}
 }

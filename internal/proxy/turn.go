@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"time"
 )
@@ -61,11 +62,18 @@ func (x *exchange) hearOut() {
 	defer x.proxy.buffers.Put(b)
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		_ = rc.SetReadDeadline(now.Add(min(hearIdle, end.Sub(now))))
-		if _, err := body.Read(b); err != nil {
+		_, err := body.Read(b)
+		if err == io.EOF || errors.Is(err, http.ErrBodyReadAfterClose) { // net/http has read it all
+			_ = rc.SetReadDeadline(time.Time{})
+			return
+		}
+		if err != nil {
 			break
 		}
 	}
-	_ = rc.SetReadDeadline(time.Time{})
+	// Else net/http would go on to wait for the body, and take what comes of it late
+	// for another request.
+	x.in.Context().Value(connKey{}).(*clientConn).deaf.Store(true)
 }
 
 // hearRest hears a client out whose answer was over before its body. The transport
