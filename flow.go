@@ -17,6 +17,7 @@ type Flow struct {
 	// became of them, and LongestWait the longest of them, since the proxy began.
 	// They are release 0's, as nobody knows yet who will answer.
 	Waits       Latencies     `json:"waits,omitempty"`
+	Waited      time.Duration `json:"waited,omitempty"` // the sum of all that Waits counts
 	LongestWait time.Duration `json:"longest_wait,omitempty"`
 }
 
@@ -78,13 +79,12 @@ func (f Flows) Of(service string) Flow {
 		all.Took = all.Took.Plus(one.Took)
 		all.Sum += one.Sum
 		all.Waits = all.Waits.Plus(one.Waits)
+		all.Waited += one.Waited
 		all.LongestWait = max(all.LongestWait, one.LongestWait)
 		all.Open = all.Open.Plus(one.Open)
 		all.Routed = all.Routed || one.Routed
 		all.Minute = all.Minute.Plus(one.Minute)
 		all.Lately = all.Lately.Plus(one.Lately)
-		all.Waits = all.Waits.Plus(one.Waits)
-		all.LongestWait = max(all.LongestWait, one.LongestWait)
 	}
 	return all
 }

@@ -56,6 +56,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		project, service, _ := strings.Cut(ref, "/")
 		for release, f := range releases {
 			g.flow(f, project, service, strconv.Itoa(release))
+			if release == 0 { // nobody knows at the gate who will answer
+				g.gate(f, project, service)
+			}
 		}
 	}
 	for _, v := range s.Services {
@@ -102,9 +105,10 @@ func (g gathering) flow(f steady.Flow, labels ...string) {
 	c := f.Counts
 	g.count(g.requests, float64(c.Lost), with("lost")...)
 	g.count(g.requests, float64(c.Left), with("left")...)
-	g.out <- histogram(g.duration, f, labels)
+	g.out <- histogram(g.duration, f.Took, f.Sum, labels)
 	g.count(g.retried, float64(c.Retried), labels...)
 	g.count(g.cut, float64(c.Cut), labels...)
+	g.count(g.elder, float64(c.Elder), labels...)
 	g.gauge(g.inFlight, float64(f.Open.Requests), labels...)
 	g.count(g.streams, float64(c.Streams), labels...)
 	g.count(g.streamsEnded, float64(c.StreamsEnded), with("ended")...)
@@ -113,16 +117,23 @@ func (g gathering) flow(f steady.Flow, labels ...string) {
 	g.gauge(g.streamsOpen, float64(f.Open.Streams), labels...)
 }
 
-func histogram(d *prometheus.Desc, f steady.Flow, labels []string) prometheus.Metric {
+// gate tells what became of those who came to a service's gate.
+func (g gathering) gate(f steady.Flow, labels ...string) {
+	g.count(g.held, float64(f.Counts.Held), labels...)
+	g.count(g.turned, float64(f.Counts.Turned), labels...)
+	g.out <- histogram(g.waits, f.Waits, f.Waited, labels)
+}
+
+func histogram(d *prometheus.Desc, took steady.Latencies, sum time.Duration, labels []string) prometheus.Metric {
 	cumulative := make(map[float64]uint64, len(buckets))
 	for _, b := range buckets {
 		var n int64
-		for _, c := range f.Took[:min(steady.LatencyBucket(b)+1, len(f.Took))] {
+		for _, c := range took[:min(steady.LatencyBucket(b)+1, len(took))] {
 			n += c
 		}
 		cumulative[b.Seconds()] = uint64(n)
 	}
-	return prometheus.MustNewConstHistogram(d, uint64(f.Took.Count()), f.Sum.Seconds(), cumulative, labels...)
+	return prometheus.MustNewConstHistogram(d, uint64(took.Count()), sum.Seconds(), cumulative, labels...)
 }
 
 func (g gathering) service(v Service) {

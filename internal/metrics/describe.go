@@ -20,6 +20,7 @@ type descriptions struct {
 	engineUp, proxyUp, proxyRestarts, proxyStart, connections *prometheus.Desc
 
 	requests, duration, retried, cut, inFlight *prometheus.Desc
+	held, turned, waits, elder                 *prometheus.Desc
 	streams, streamsEnded, streamsOpen         *prometheus.Desc
 	drains, drainedRequests, drainedStreams    *prometheus.Desc
 	logLines, logDropped                       *prometheus.Desc
@@ -42,6 +43,10 @@ func describeAll() descriptions {
 		retried:      describe("requests_retried_total", "Requests sent again to another replica, harmlessly.", perRelease...),
 		cut:          describe("requests_cut_total", "Lost requests that outlived the clock of a drain.", perRelease...),
 		inFlight:     describe("requests_in_flight", "HTTP requests in flight.", perRelease...),
+		held:         describe("held_total", "Requests and TCP connections that waited at the service's gate, whatever became of them.", perService...),
+		turned:       describe("held_turned_total", "Requests and TCP connections turned away at the gate: it was full, or they had waited for too long. They are lost ones too.", perService...),
+		waits:        describe("held_duration_seconds", "How long those waited that were held at the gate.", perService...),
+		elder:        describe("elder_requests_total", "Requests for an asset that the release was asked for when the one after it answered 404; they are the other one's in every other count.", perRelease...),
 		streams:      describe("streams_total", "WebSockets, event streams and TCP connections begun.", perRelease...),
 		streamsEnded: describe("streams_ended_total", "Streams that are over: ended by client or app, closed by a drain in an orderly way, or cut by it.", append(perRelease, "how")...),
 		streamsOpen:  describe("streams_open", "Streams that are open.", perRelease...),
@@ -68,7 +73,7 @@ func describeAll() descriptions {
 func (d descriptions) each() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		d.engineUp, d.proxyUp, d.proxyRestarts, d.proxyStart, d.connections,
-		d.requests, d.duration, d.retried, d.cut, d.inFlight, d.streams, d.streamsEnded, d.streamsOpen,
+		d.requests, d.duration, d.retried, d.cut, d.inFlight, d.held, d.turned, d.waits, d.elder, d.streams, d.streamsEnded, d.streamsOpen,
 		d.drains, d.drainedRequests, d.drainedStreams, d.logLines, d.logDropped,
 		d.serving, d.wanted, d.ready, d.rolloutsRunning, d.cpu, d.memory, d.cpuLimit, d.memoryLimit, d.restarts, d.replicaReady,
 	}

@@ -30,9 +30,9 @@ func full(context.Context) Snapshot {
 		Engine: true, Restarts: 2, Running: map[string]int{"shop": 1},
 		Proxy: &Proxy{Started: time.Unix(1000, 0), Connections: 7, Drains: 3, Drained: steady.Drained{Requests: 5, Streams: 4}, LogWritten: 105, LogDropped: 6},
 		Flows: steady.Flows{"shop/api": {
-			0: {Counts: steady.Counts{Lost: 3}},
+			0: {Counts: steady.Counts{Lost: 3, Held: 11, Turned: 2}, Waits: took, Waited: 30 * time.Second},
 			42: {
-				Counts:  steady.Counts{Requests: 107, Answered: 100, Lost: 4, Left: 2, Cut: 1, Retried: 8, Streams: 12, StreamsEnded: 3, StreamsClosed: 2, StreamsCut: 1},
+				Counts:  steady.Counts{Requests: 107, Answered: 100, Lost: 4, Left: 2, Cut: 1, Retried: 8, Streams: 12, StreamsEnded: 3, StreamsClosed: 2, StreamsCut: 1, Elder: 9},
 				Classes: [6]int64{0, 1, 90, 2, 4, 3}, Took: took, Sum: 20 * time.Second, Open: steady.Open{Requests: 1, Streams: 6}, Routed: true,
 			},
 		}},
@@ -101,6 +101,9 @@ steady_streams_ended_total{how="ended",project="shop",release="42",service="api"
 		`steady_request_duration_seconds_bucket{project="shop",release="42",service="api",le="120"} 99`,
 		`steady_request_duration_seconds_bucket{project="shop",release="42",service="api",le="+Inf"} 100`,
 		`steady_request_duration_seconds_sum{project="shop",release="42",service="api"} 20`,
+		`steady_held_total{project="shop",service="api"} 11`, `steady_held_turned_total{project="shop",service="api"} 2`,
+		`steady_held_duration_seconds_bucket{project="shop",service="api",le="2.5"} 99`, `steady_held_duration_seconds_sum{project="shop",service="api"} 30`,
+		`steady_held_duration_seconds_count{project="shop",service="api"} 100`, `steady_elder_requests_total{project="shop",release="42",service="api"} 9`,
 		`steady_access_log_dropped_total 6`, `steady_proxy_restarts_total 2`, `steady_proxy_up 1`, `steady_engine_up 1`,
 		`steady_rollouts_running{project="shop"} 1`, `steady_drained_requests_total 5`, `steady_streams_open{project="shop",release="42",service="api"} 6`,
 	} {

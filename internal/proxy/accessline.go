@@ -44,9 +44,10 @@ type accessEntry struct {
 	status             int
 	bytes              int64 // of the answer's body; of an upgraded connection, to the client
 	service            string
-	release            int    // 0: no upstream
-	upstream           string // container name; empty: none
-	elder              string // container name of the elder whose answer it was; empty: none's
+	release            int           // 0: no upstream
+	upstream           string        // container name; empty: none
+	elder              string        // container name of the elder whose answer it was; empty: none's
+	held               time.Duration // at the gate, part of claim; 0: it did not wait there
 	claim              time.Duration
 	first              time.Duration // until the answer's head; 0: none came
 	total              time.Duration
@@ -62,7 +63,7 @@ func (x *exchange) entry(query bool) accessEntry {
 	e := accessEntry{
 		time: x.began, id: x.id[0], client: client.String(), peer: peer.String(), host: x.in.Host,
 		method: x.in.Method, path: pathOf(x.in, query), proto: x.in.Proto,
-		status: x.status, bytes: x.sent, claim: x.claimedAfter, first: x.firstAfter, total: time.Since(x.began),
+		status: x.status, bytes: x.sent, held: x.waited, claim: x.claimedAfter, first: x.firstAfter, total: time.Since(x.began),
 		retried: max(x.tries-1, 0), stream: x.kind == stream, outcome: x.outcome,
 		referer: x.in.Referer(), agent: x.in.UserAgent(),
 	}
@@ -117,6 +118,9 @@ func (e *accessEntry) json(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"release":`...), int64(e.release), 10)
 	b = appendField(b, "upstream", e.upstream, mostWord)
 	b = appendField(b, "elder", e.elder, mostWord)
+	if e.held > 0 {
+		b = appendSeconds(append(b, `,"held":`...), e.held)
+	}
 	b = appendSeconds(append(b, `,"claim":`...), e.claim)
 	b = appendSeconds(append(b, `,"first":`...), e.first)
 	b = appendSeconds(append(b, `,"total":`...), e.total)
@@ -149,6 +153,9 @@ func (e *accessEntry) combined(b []byte) []byte {
 	b = append(append(b, ` upstream=`...), dashed(e.upstream)...)
 	if e.elder != "" {
 		b = append(append(b, ` elder=`...), e.elder...)
+	}
+	if e.held > 0 {
+		b = appendSeconds(append(b, ` held=`...), e.held)
 	}
 	b = appendSeconds(append(b, ` claim=`...), e.claim)
 	b = appendSeconds(append(b, ` first=`...), e.first)

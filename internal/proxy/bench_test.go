@@ -3,12 +3,16 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // routes is a table of n pools with one upstream each, of the given release.
@@ -37,6 +41,8 @@ func bare(tb testing.TB, n int) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	p.certs = listen.OpenCertificates(p.opts.Certificates, p.log)
+	tb.Cleanup(p.certs.Close)
 	p.force(context.Background(), routes(n, 1), nil)
 	return p
 }
@@ -118,5 +124,43 @@ func BenchmarkServe(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkRequest is one request after another on a connection kept, through the
+// proxy to an app of the same process and back.
+func BenchmarkRequest(b *testing.B) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	defer app.Close()
+	p := bare(b, 0)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	c := NewClient(p.opts.Socket)
+	for _, err := c.Ping(ctx); err != nil; _, err = c.Ping(ctx) {
+		time.Sleep(time.Millisecond)
+	}
+	t := routes(1, 1)
+	t.Pools[0].Upstreams[0].Addr = app.Listener.Addr().String()
+	t.Listeners = []steady.Listener{{Host: "127.0.0.1", Protocol: steady.HTTP, Pool: t.Pools[0].Name}}
+	if err := c.Serve(ctx, t); err != nil {
+		b.Fatal(err)
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	url := fmt.Sprintf("http://127.0.0.1:%d/", s.Listeners[0].Bound)
+	b.ReportAllocs()
+	for b.Loop() {
+		res, err := client.Get(url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
 	}
 }

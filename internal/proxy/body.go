@@ -133,7 +133,9 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	_ = b.rc.SetReadDeadline(time.Time{}) // or net/http's watch for the client's leaving meets it
+	if !b.x.finished.Load() { // else whoever hears the client out has set one
+		_ = b.rc.SetReadDeadline(time.Time{}) // or net/http's watch for the client's leaving meets it
+	}
 	if err != io.EOF {
 		b.mu.Lock()
 		b.err = err

@@ -147,6 +147,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		e := &steady.Error{}
+		if res.StatusCode == http.StatusNotFound { // no answer of the proxy's own
+			return outdated("it does not answer " + method + " " + path)
+		}
 		if err := json.NewDecoder(res.Body).Decode(e); err != nil {
 			return fmt.Errorf("proxy answered %s: %w", res.Status, err)
 		}

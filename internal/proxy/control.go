@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -59,7 +60,7 @@ func (p *Proxy) control(life context.Context) http.Handler {
 	})
 	mux.HandleFunc("PUT /v1/table", func(w http.ResponseWriter, r *http.Request) {
 		var t steady.Table
-		if err := read(w, r, &t); err != nil {
+		if err := readTable(w, r, &t); err != nil {
 			reply(w, nil, err)
 			return
 		}
@@ -108,6 +109,29 @@ func read(w http.ResponseWriter, r *http.Request, into any) error {
 		return steady.ErrUsage.With("request to the proxy does not parse: "+err.Error(), "")
 	}
 	return nil
+}
+
+// readTable reads a table, and refuses one that says what this proxy does not know:
+// a hold passed over would refuse everybody whom it was to keep waiting. What a
+// newer daemon has no use for it leaves out, so the table of a plain service is
+// known to every proxy.
+func readTable(w http.ResponseWriter, r *http.Request, into *steady.Table) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		return nil
+	}
+	if _, field, unknown := strings.Cut(err.Error(), "unknown field "); unknown {
+		return outdated("it does not know " + field + " of the table")
+	}
+	return steady.ErrUsage.With("request to the proxy does not parse: "+err.Error(), "")
+}
+
+// outdated is a proxy that lacks what is asked of it.
+func outdated(what string) error {
+	return steady.ErrUnsupported.With("the proxy that runs is older than the daemon: "+what,
+		"systemctl restart steady-proxy at a quiet moment; it ends what is in flight")
 }
 
 // reply sends the answer, or the error with its code.

@@ -83,6 +83,7 @@ type clientConn struct {
 	door  *door
 	meant netip.AddrPort // where to, at a holder's listener
 	first first
+	deaf  atomic.Bool // nothing more is read of it, whatever comes
 	seats *seats
 	conns *conns
 	once  sync.Once

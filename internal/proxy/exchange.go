@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type exchange struct {
 
 	http2    bool // to the upstream
 	tries    int
+	given    bool      // to a transport, which may still read the body
 	hurried  time.Time // when the write deadline was set
 	status   int       // of the answer's head; 0 while none was written
 	claimed  bool
@@ -83,7 +85,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer x.pool.release()
 	x.flight.ender, x.flight.from, x.flight.header = x, c.far(in), in.Header
 	x.remember()
-	x.recallPlace()
 	ctx, cancel := context.WithCancelCause(in.Context())
 	defer cancel(nil)
 	x.cancel = cancel
@@ -93,6 +94,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	x.stamp(&x.claimedAfter)
 	aborted := true
+	defer func() { x.hearRest(aborted) }() // when nothing is in flight any more
 	defer func() { x.finish(aborted) }()
 	x.rproxy = httputil.ReverseProxy{
 		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,
@@ -233,9 +235,10 @@ func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 
 // refuse is an answer of our own.
 func (x *exchange) refuse(status int) {
-	h := x.Header()
+	h, body := x.Header(), http.StatusText(status)+"\n"
 	clear(h)
 	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", retryAfter)
 	}
@@ -243,7 +246,10 @@ func (x *exchange) refuse(status int) {
 		x.last()
 	}
 	x.WriteHeader(status)
-	io.WriteString(x, http.StatusText(status)+"\n")
+	_, _ = io.WriteString(x, body)
+	if status != http.StatusRequestEntityTooLarge && status != http.StatusRequestTimeout {
+		x.hearOut()
+	}
 }
 
 // WriteHeader passes the answer's head on. A lame duck says with every answer

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net"
 	"net/http"
+	"time"
 )
 
 // Kinds of flight.
@@ -43,12 +44,13 @@ type flight struct {
 
 	kind       int
 	upstream   *upstream
-	kept       bool    // the client is where it was
-	asked      bool    // end was called by a drain
-	wasCut     bool    // cut was called by a drain
-	marked     bool    // a maintenance began meanwhile that does not let it through
-	stand      int     // why a claim gave nothing
-	ticket     *ticket // in line at the gate, until it is answered; nil: it never waited
+	kept       bool          // the client is where it was
+	asked      bool          // end was called by a drain
+	wasCut     bool          // cut was called by a drain
+	marked     bool          // a maintenance began meanwhile that does not let it through
+	stand      int           // why a claim gave nothing
+	ticket     *ticket       // in line at the gate, until it is answered; nil: it never waited
+	waited     time.Duration // at the gate, in all; its owner's
 	prev, next *flight
 }
 

@@ -71,7 +71,7 @@ func (c *counter) flow(now time.Time) steady.Flow {
 		f.Classes[i] = c.classes[i].Load()
 	}
 	f.Took, f.Sum = c.latencies()
-	f.Waits, _ = c.waits.Load().read()
+	f.Waits, f.Waited = c.waits.Load().read()
 	f.LongestWait = time.Duration(c.longestWait.Load())
 	f.Minute = c.past.since(minute, now, f)
 	f.Lately = c.past.since(lately, now, f)

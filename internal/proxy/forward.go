@@ -91,10 +91,14 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	pause := firstPause
 	for {
 		u := x.upstream
+		x.given = true
 		res, err := x.send(u, out, replayable)
 		x.tries++
 		if err == nil {
 			return x.answered(x.recall(res, out))
+		}
+		if errors.As(err, new(*dialError)) {
+			x.given = false // the body was closed unread
 		}
 		if !x.again(err, replayable) {
 			return nil, err

@@ -153,11 +153,11 @@ func (g *gate) lets(p *pool, f *flight) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	shut := g.isShut()
-	called := f.ticket != nil && f.ticket.batch > 0
+	known := f.ticket != nil // it had a place, and has been called or looked up
 	switch {
-	case !shut && (called || f.upstream != nil || g.line.Len() == 0 || !g.room(f)):
+	case !shut && (known && f.ticket.batch > 0 || f.upstream != nil || g.line.Len() == 0 || !g.room(f)):
 		return true
-	case g.ended, !called && !g.room(f):
+	case g.ended, !known && !g.room(f):
 		f.stand = turned
 	default:
 		g.join(p, f)

@@ -140,6 +140,7 @@ func (x *exchange) enter() bool {
 	for {
 		n := x.pool.notice.Load()
 		if n != nil && !n.admits(x.visitor(), x.in.Header) {
+			x.pool.forsake(&x.flight)
 			x.turnAway(n)
 			return false
 		}
@@ -201,6 +202,7 @@ func (x *exchange) show(n *notice) {
 	}
 	x.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = x.Write(body)
+	x.hearOut()
 }
 
 // keepsOut says whether a connection must not be passed on as such: there is a

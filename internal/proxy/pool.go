@@ -114,13 +114,13 @@ func (p *pool) choose(avoid *upstream, w wish) *upstream {
 		u := p.routed[k]
 		load := u.flights.total()
 		if !w.has(u) {
-			load += 1 << 29
+			load += 1 << 28
 		}
 		if u.failing() {
-			load += 1 << 30
+			load += 1 << 29
 		}
 		if u == avoid {
-			load += 1 << 31
+			load += 1 << 30 // the most that an int of 32 bits holds
 		}
 		if best == nil || load < bestLoad {
 			best, bestLoad, at = u, load, k

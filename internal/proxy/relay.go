@@ -48,7 +48,7 @@ func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 	pause := firstPause
 	r.speakBy = speakBy
 	for range maxTries {
-		u, err := r.pool.enter(ctx, &r.flight, avoid, r)
+		u, err := r.enter(ctx, avoid)
 		if r.stopped = err; u == nil {
 			return false
 		}
@@ -77,6 +77,21 @@ func (r *relay) open(ctx context.Context, speakBy func() time.Time) bool {
 	}
 	r.unheard = len(refused) == maxTries
 	return false
+}
+
+// enter claims an upstream, past the gate. A maintenance that lets the client through
+// takes nobody's place; errAnew is of one that does not.
+func (r *relay) enter(ctx context.Context, avoid *upstream) (*upstream, error) {
+	for {
+		u, err := r.pool.enter(ctx, &r.flight, avoid, r)
+		if !errors.Is(err, errAnew) {
+			return u, err
+		}
+		if r.pool.keepsOut(r.client) {
+			r.pool.forsake(&r.flight)
+			return nil, err
+		}
+	}
 }
 
 // ready implements comer.

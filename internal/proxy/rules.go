@@ -105,9 +105,12 @@ func (x *exchange) redirect(host string, port uint16) {
 // tell is an answer of our own that has nothing to do with any replica: the
 // connection may go on, and nothing is counted.
 func (x *exchange) tell(status int) {
-	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	h, body := x.Header(), http.StatusText(status)+"\n"
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.WriteHeader(status)
-	io.WriteString(x, http.StatusText(status)+"\n")
+	_, _ = io.WriteString(x, body)
+	x.hearOut()
 }
 
 // welcome hands a connection to a listener with rules to net/http, once the client

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,6 +83,9 @@ func (c *clientConn) SetReadDeadline(t time.Time) error {
 
 // Read implements net.Conn.
 func (c *clientConn) Read(b []byte) (int, error) {
+	if c.deaf.Load() {
+		return 0, io.EOF
+	}
 	n, err := c.TCPConn.Read(b)
 	if n > 0 && c.first.state.CompareAndSwap(waited, begun) {
 		_ = c.TCPConn.SetReadDeadline(time.Now().Add(c.first.head))

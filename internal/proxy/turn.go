@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -16,8 +15,13 @@ const (
 	hearMost = 10 * time.Second
 )
 
-// ready implements comer.
-func (x *exchange) ready() {}
+// ready implements comer. A split may have begun while the client waited, so its
+// place is looked for before each claim until it has one.
+func (x *exchange) ready() {
+	if !x.placed {
+		x.recallPlace()
+	}
+}
 
 // gone implements comer: whether the client of an HTTP/1 request has left. Where a
 // body has not been read, or something was pipelined, net/http cannot see it.
@@ -32,22 +36,21 @@ func (x *exchange) turnOff() {
 	x.outcome = outcomeLost
 	x.pool.nobody.requests.Add(1)
 	x.pool.nobody.lost.Add(1)
-	const status = http.StatusServiceUnavailable
-	h, body := x.Header(), http.StatusText(http.StatusServiceUnavailable)+"\n"
-	clear(h)
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Retry-After", retryAfter)
-	x.last()
-	x.WriteHeader(status)
-	_, _ = io.WriteString(x, body)
-	x.hearOut()
+	x.refuse(http.StatusServiceUnavailable)
 }
 
-// hearOut reads what the client still sends of a body, now that it can read its
-// answer. One that asked before it sends is not bidden to.
+// hearOut reads what the client still sends of a body that nobody has touched, now
+// that it can read its answer. net/http reads on by itself only where the client did
+// not say Connection: close, and of 256 KiB at the most.
 func (x *exchange) hearOut() {
-	if x.body == nil || x.body.known || x.in.ProtoMajor >= 2 || x.in.Header.Get("Expect") != "" {
+	body := x.in.Body
+	if x.body != nil {
+		body = x.body.ReadCloser
+	}
+	switch {
+	case x.given, x.in.ContentLength == 0, body == nil, x.in.ProtoMajor >= 2:
+		return
+	case x.body != nil && x.body.known, x.in.Header.Get("Expect") != "": // who asks before it sends is not bidden to
 		return
 	}
 	rc := http.NewResponseController(x.ResponseWriter)
@@ -55,14 +58,32 @@ func (x *exchange) hearOut() {
 		return
 	}
 	end := time.Now().Add(hearMost)
-	b := make([]byte, 32<<10)
+	b := x.proxy.buffers.Get()
+	defer x.proxy.buffers.Put(b)
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		_ = rc.SetReadDeadline(now.Add(min(hearIdle, end.Sub(now))))
-		if _, err := x.body.ReadCloser.Read(b); err != nil {
+		_, err := body.Read(b)
+		if err == io.EOF || errors.Is(err, http.ErrBodyReadAfterClose) { // net/http has read it all
+			_ = rc.SetReadDeadline(time.Time{})
+			return
+		}
+		if err != nil {
 			break
 		}
 	}
-	_ = rc.SetReadDeadline(time.Time{})
+	// Else net/http would go on to wait for the body, and take what comes of it late
+	// for another request.
+	x.in.Context().Value(connKey{}).(*clientConn).deaf.Store(true)
+}
+
+// hearRest hears a client out whose answer was over before its body. The transport
+// reads no more of that, as the exchange is finished.
+func (x *exchange) hearRest(aborted bool) {
+	if aborted || x.body == nil || x.kind == stream || x.isCut.Load() || x.body.failed() != nil {
+		return
+	}
+	x.given = false
+	x.hearOut()
 }
 
 // reclaim claims anew for a request that came to nothing at an upstream. False: it

@@ -13,7 +13,7 @@ import (
 var (
 	errTurned = errors.New("turned away at the gate") // it was full, or the time was over
 	errLeft   = errors.New("left while waiting at the gate")
-	errAnew   = errors.New("a maintenance began or ended") // look again
+	errAnew   = errors.New("a maintenance began or ended") // look again; the place is kept for who claims once more, and else has to be forsaken
 )
 
 // Where a flight stands after a claim that gave nothing.
@@ -43,28 +43,41 @@ func (p *pool) enter(ctx context.Context, f *flight, avoid *upstream, by comer) 
 		u := p.claim(f, avoid)
 		switch {
 		case f.stand == turned:
+			p.forsake(f)
 			return nil, errTurned
 		case f.stand == waits:
-			if err := f.ticket.wait(ctx, by); err != nil {
-				p.waited(f)
-				return nil, err
+			err := f.ticket.wait(ctx, by)
+			if err == nil {
+				continue
 			}
-		case u == nil && f.ticket != nil:
-			p.gate.answered(f.ticket)
-			p.waited(f)
+			if !errors.Is(err, errAnew) { // who only looks up keeps its place
+				p.forsake(f)
+			}
+			return nil, err
+		case u == nil:
+			p.forsake(f)
 			return nil, nil
 		case f.ticket != nil:
-			p.nobody.wait(time.Since(f.ticket.came))
-			return u, nil
-		default:
-			return u, nil
+			p.waited(f)
 		}
+		return u, nil
 	}
 }
 
-// waited counts how long f waited in vain, and forgets its place.
+// waited counts how long f waited.
 func (p *pool) waited(f *flight) {
-	p.nobody.wait(time.Since(f.ticket.came))
+	d := time.Since(f.ticket.came)
+	f.waited += d
+	p.nobody.wait(d)
+}
+
+// forsake gives up the place of one that has waited in vain, if it has one.
+func (p *pool) forsake(f *flight) {
+	if f.ticket == nil {
+		return
+	}
+	p.gate.answered(f.ticket)
+	p.waited(f)
 	f.ticket = nil
 }
 
