@@ -110,6 +110,7 @@ type ServiceShift struct {
 	// 0: there is none.
 	Trial   int     `json:"trial,omitempty"`
 	Percent float64 `json:"percent,omitempty"`
+	Held    bool    `json:"held,omitempty"` // what comes waits at the gate
 }
 
 // PhaseTaken is when a service went through one kind of step: from the beginning of

@@ -150,6 +150,8 @@ func course(x steady.Receipt) string {
 func shiftText(s steady.ServiceShift) string {
 	text := fmt.Sprintf("to release %d", s.Release)
 	switch {
+	case s.Held:
+		text = "held"
 	case s.Replicas == 0:
 		text = "to nobody"
 	case s.Trial > 0:

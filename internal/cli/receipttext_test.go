@@ -83,3 +83,9 @@ func TestNoticed_SaysOfAHoldHowLongItWasTheLastTime(t *testing.T) {
 		}
 	}
 }
+
+func TestReceiptText_SaysHeldWhereWhatComesWaits(t *testing.T) {
+	if held, gap := shiftText(steady.ServiceShift{Held: true}), shiftText(steady.ServiceShift{}); held != "held" || gap != "to nobody" {
+		t.Errorf("%q and %q", held, gap)
+	}
+}

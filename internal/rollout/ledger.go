@@ -113,7 +113,7 @@ func (r *run) complain(err error) bool {
 func led(project string, s steady.Step, now steady.Reading) *steady.Shifted {
 	out := &steady.Shifted{At: now.At, Step: s.ID}
 	for _, t := range s.Routes {
-		part := steady.ServiceShift{Service: t.Service, Release: t.Release, Replicas: len(t.Replicas)}
+		part := steady.ServiceShift{Service: t.Service, Release: t.Release, Replicas: len(t.Replicas), Held: t.Hold != nil}
 		if t.Split != nil {
 			part.Trial, part.Percent = t.Split.Release, t.Split.Percent
 		}

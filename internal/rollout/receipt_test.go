@@ -190,6 +190,9 @@ func TestPlan_SaysHowItWentTheLastTime(t *testing.T) {
 		d.deploy(t, p, request(spec("api", v, gap)))
 	}
 	done := d.deploy(t, p, request(spec("api", "v3", gap)))
+	if first := done.Receipt.Shifts[0].Services[0]; !first.Held || first.Replicas != 0 || done.Receipt.Shifts[1].Services[0].Held {
+		t.Errorf("shifts %+v", done.Receipt.Shifts)
+	}
 	p.sick["shop-api-4-1"] = steady.ErrNotReady
 	d.deploy(t, p, request(spec("api", "v4", gap))) // fails: nobody wants that to be told
 	got, err := d.Plan(t.Context(), request(spec("api", "v5", gap)))

@@ -290,6 +290,8 @@ func phaseName(p steady.PhaseTaken) string {
 func shifted(s steady.ServiceShift) string {
 	text := fmt.Sprintf("shift to release %d", s.Release)
 	switch {
+	case s.Held:
+		text = "held: what comes waits"
 	case s.Replicas == 0:
 		text = "shift to nobody"
 	case s.Trial > 0:

@@ -257,3 +257,14 @@ func TestReceipt_OfARolloutThatCountedNothingIsAPageTooAndOneThatIsUnchanged(t *
 		t.Error("an unchanged one says something else")
 	}
 }
+
+func TestReceipt_SaysHeldWhereWhatComesWaits(t *testing.T) {
+	r := rolled()
+	if got := page(t, r); !strings.Contains(got, "shift to nobody") || strings.Contains(got, "held: what comes waits") {
+		t.Error("a gap does not read as one")
+	}
+	r.Receipt.Shifts[0].Services[0].Held = true
+	if got := page(t, r); !strings.Contains(got, "held: what comes waits") || !strings.Contains(got, ">held</text>") || strings.Contains(got, "to nobody") {
+		t.Error("a gate that is shut reads as a gap")
+	}
+}

@@ -49,6 +49,8 @@ func based(x steady.Receipt, id, title, service string) (plot, scale) {
 			at := t.at(shift.At.Sub(x.Began).Seconds())
 			label := fmt.Sprintf("to %d", s.Release)
 			switch {
+			case s.Held:
+				label = "held"
 			case s.Replicas == 0:
 				label = "to nobody"
 			case s.Trial > 0:
@@ -279,9 +281,10 @@ func cumulated(h steady.Histogram, t, y scale) string {
 }
 
 const (
-	rowHeight = 20.0
-	rowTop    = 34.0
-	rowLeft   = 150.0
+	shiftWidth = 36.0 // of the word, in units of the plot
+	rowHeight  = 20.0
+	rowTop     = 34.0
+	rowLeft    = 150.0
 )
 
 // timeline is when each service went through which phase.
@@ -311,9 +314,13 @@ func timeline(x steady.Receipt) plot {
 		p.Bars = append(p.Bars, bar{Class: "phase-" + phaseClass(ph), X: left, Y: y + 3, W: math.Max(right-left, 2), H: rowHeight - 6,
 			Label: fmt.Sprintf("%s from %.2f s, %s", name, ph.Began.Sub(x.Began).Seconds(), took), Inside: took})
 	}
+	named := math.Inf(-1)
 	for _, shift := range x.Shifts {
-		at := t.at(shift.At.Sub(x.Began).Seconds())
-		p.Marks = append(p.Marks, mark{At: at, Label: "shift", Flip: at > plotRight-40})
+		at, label := t.at(shift.At.Sub(x.Began).Seconds()), ""
+		if at-named > shiftWidth { // else its word would lie on another
+			named, label = at, "shift"
+		}
+		p.Marks = append(p.Marks, mark{At: at, Label: label, Flip: at > plotRight-40})
 	}
 	p.legend(entry{Class: "prepare", Text: "what nobody notices"}, entry{Class: "new", Text: "the new replicas"}, entry{Class: "old", Text: "the old ones"})
 	p.Bottom = rowTop + rowHeight*float64(len(row)) + 4
