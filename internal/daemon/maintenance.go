@@ -175,7 +175,7 @@ func (r *router) maintain(ctx context.Context, project string, change func([]ste
 	err = r.readMaintenance(ctx)
 	if err == nil {
 		after = *r.maintenance
-		err = r.serveIfNew(ctx, routes)
+		err = r.serveIfNew(ctx, routes, r.proxy.Serve)
 	}
 	if err != nil {
 		r.maintenance = nil

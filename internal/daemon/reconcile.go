@@ -81,7 +81,7 @@ type returning struct {
 func (r *router) refresh(ctx context.Context) ([]returning, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	routes, err := r.store.Routes(ctx, "")
+	routes, err := r.decided(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 	if err := r.lendAll(ctx, routes); err != nil { // a holder that is away keeps none of the others from being served
 		r.log.Warn("listeners of holders", "err", err)
 	}
-	return back, r.serveIfNew(ctx, routes)
+	return back, r.serveIfNew(ctx, routes, r.proxy.Mend)
 }
 
 // returned routes to a replica that is ready again.
@@ -118,11 +118,11 @@ func (r *router) returned(ctx context.Context, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.away, name)
-	routes, err := r.store.Routes(ctx, "")
+	routes, err := r.decided(ctx)
 	if err != nil {
 		return err
 	}
-	return r.serveIfNew(ctx, routes)
+	return r.serveIfNew(ctx, routes, r.proxy.Mend)
 }
 
 // stillAway lets the next refresh try the replica again.
@@ -132,7 +132,10 @@ func (r *router) stillAway(name string) {
 	delete(r.known, name)
 }
 
-func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
+// serveIfNew puts the routes' table in force where another is. Its version follows
+// that one's, not the store's: a store that was lost or cannot be written is no
+// reason to go on with addresses that are another's.
+func (r *router) serveIfNew(ctx context.Context, routes []steady.Route, put put) error {
 	now, err := r.proxy.Table(ctx)
 	if err != nil {
 		return err
@@ -145,10 +148,8 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route) error {
 	}
 	t := r.table(routes)
 	if !sameTable(now, t) {
-		if t.Version, err = r.store.NextTable(ctx); err != nil {
-			return err
-		}
-		if err := r.serve(ctx, t); err != nil {
+		t.Version = now.Version + 1
+		if err := r.serve(ctx, t, put); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,7 @@ type router struct {
 	flows  map[string]string         // by ref: where UDP goes, as last set
 	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away   map[string]bool           // routed replicas that died and are not ready again
+	routes []steady.Route            // of all projects, as last read or written; nil: not known
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
 }
@@ -93,6 +94,21 @@ func foreign(all []steady.Route, project string, p steady.Port) error {
 // Routes implements rollout.Router.
 func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, error) {
 	return r.store.Routes(ctx, project)
+}
+
+// decided lists the routes of all projects: the store's, and while that cannot be
+// read those of the last time. Where the replicas are now must not depend on a disk.
+func (r *router) decided(ctx context.Context) ([]steady.Route, error) {
+	all, err := r.store.Routes(ctx, "")
+	if err == nil {
+		r.routes = all
+		return all, nil
+	}
+	if ctx.Err() != nil || r.routes == nil {
+		return nil, err
+	}
+	r.log.Warn("read the routes; those read last are in force", "err", err)
+	return r.routes, nil
 }
 
 // Callers implements rollout.Router.
@@ -164,30 +180,33 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return err
 	}
 	if sameRoutes(before, after) {
-		return r.serveIfNew(ctx, after)
+		return r.serveIfNew(ctx, after, r.proxy.Mend)
 	}
 	r.linger(before, routes)
 	notices := *r.maintenance
-	table := r.table(after)
-	if table.Version, err = r.store.NextTable(ctx); err != nil {
+	now, err := r.proxy.Table(ctx)
+	if err != nil {
 		return err
 	}
+	table := r.table(after)
+	table.Version = now.Version + 1
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
 		return err
 	}
+	r.routes = after
 	if slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Gone }) {
 		r.maintenance = nil // what is gone has taken its own with it
 	}
 	err = r.keepRedirects(ctx, after)
 	if err == nil {
-		err = r.serve(ctx, table)
+		err = r.serve(ctx, table, r.proxy.Serve)
 	}
 	if err != nil {
 		return errors.Join(err, r.restore(context.WithoutCancel(ctx), before, routes, notices))
 	}
 	if err := r.setRedirects(ctx, after); err != nil {
 		ctx := context.WithoutCancel(ctx)
-		return errors.Join(err, r.restore(ctx, before, routes, notices), r.serveIfNew(ctx, before))
+		return errors.Join(err, r.restore(ctx, before, routes, notices), r.serveIfNew(ctx, before, r.proxy.Mend))
 	}
 	r.forward(ctx, after)
 	return nil
@@ -258,13 +277,16 @@ func sameRoutes(a, b []steady.Route) bool {
 // be back.
 const bindFor = 2 * time.Second
 
+// put is one of the proxy's two ways to put a table in force: Serve or Mend.
+type put func(context.Context, steady.Table) error
+
 // serve puts a table in force. A port that an adopted container has just let go
 // of may be busy for a few milliseconds more.
-func (r *router) serve(ctx context.Context, t steady.Table) error {
+func (r *router) serve(ctx context.Context, t steady.Table, put put) error {
 	end := time.Now().Add(bindFor)
 	var before error // who waits too long for a port shall hear of the port
 	for {
-		err := r.proxy.Serve(ctx, t)
+		err := put(ctx, t)
 		if err == nil {
 			if err := r.keeper.refresh(ctx); err != nil { // it is in force all the same
 				r.log.Warn("keep the listeners", "err", err)
@@ -302,6 +324,7 @@ func merge(before, routes []steady.Route) []steady.Route {
 // restore stores what was before routes, and the maintenances that went with them.
 func (r *router) restore(ctx context.Context, before, routes []steady.Route, notices []steady.Maintenance) error {
 	errs := []error{r.store.PutRoutes(ctx, restored(before, routes))}
+	r.routes = nil
 	r.maintenance = nil
 	put := map[string]bool{}
 	for _, t := range routes {

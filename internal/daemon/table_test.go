@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 
 	"gesalpai.ch/steady"
@@ -84,11 +85,40 @@ func TestRouter_WritesNothingWhereNothingChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.serveIfNew(t.Context(), []steady.Route{{Project: "shop", Service: "api", Release: 1, Replicas: []string{"api-1"},
-		Ports: []steady.Port{{HostIP: "127.0.0.1", Published: port, Target: 8000, Transport: "tcp", Protocol: steady.HTTP}}}}); err != nil {
+		Ports: []steady.Port{{HostIP: "127.0.0.1", Published: port, Target: 8000, Transport: "tcp", Protocol: steady.HTTP}}}}, p.proxy.Mend); err != nil {
 		t.Errorf("a refresh that changes nothing wrote to the store: %v", err)
 	}
 	if after, _ := p.proxy.Table(t.Context()); after.Version != before.Version {
 		t.Errorf("table %d, was %d", after.Version, before.Version)
+	}
+}
+
+func TestRouter_ReplicasAreFollowedWithoutTheStore(t *testing.T) {
+	p := newPlane(t)
+	p.engine.set("api-1", steady.StateRunning, 1)
+	if err := p.Route(t.Context(), []steady.Route{p.route("api-1")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.engine.set("api-1", steady.StateExited, 1)
+	if _, err := p.refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.status(t); got != http.StatusServiceUnavailable {
+		t.Errorf("status %d with its only replica dead", got)
+	}
+	p.engine.set("api-1", steady.StateRunning, 2)
+	back, err := p.refresh(t.Context())
+	if err != nil || len(back) != 1 {
+		t.Fatalf("%d are back: %v", len(back), err)
+	}
+	if err := p.returned(t.Context(), "api-1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.status(t); got != http.StatusOK {
+		t.Errorf("status %d with its replica back", got)
 	}
 }
 

@@ -58,6 +58,13 @@ func (c *Client) Serve(ctx context.Context, t steady.Table) error {
 	return c.call(ctx, http.MethodPut, "/v1/table", t, nil)
 }
 
+// Mend is Serve for a table that decides nothing new, but says where the replicas
+// of the same routes are now. It is in force even where the table file cannot be
+// written; the proxy then tries to write it again every second.
+func (c *Client) Mend(ctx context.Context, t steady.Table) error {
+	return c.call(ctx, http.MethodPut, "/v1/table?mend=1", t, nil)
+}
+
 // Free says whether the listeners could be opened, or are the proxy's already;
 // else steady.ErrPortTaken naming who listens there.
 func (c *Client) Free(ctx context.Context, listeners []steady.Listener) error {

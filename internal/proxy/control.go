@@ -64,7 +64,7 @@ func (p *Proxy) control(life context.Context) http.Handler {
 			reply(w, nil, err)
 			return
 		}
-		reply(w, struct{}{}, p.serve(life, t))
+		reply(w, struct{}{}, p.serve(life, t, r.URL.Query().Get("mend") != ""))
 	})
 	mux.HandleFunc("POST /v1/free", func(w http.ResponseWriter, r *http.Request) {
 		var listeners []steady.Listener

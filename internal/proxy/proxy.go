@@ -40,6 +40,7 @@ type Proxy struct {
 	work    sync.WaitGroup // accept loops, greetings, relays, exchanges
 
 	serving sync.Mutex // one table at a time
+	unsaved *record    // the table in force, where its file could not be written; guarded by serving
 	mu      sync.Mutex // guards what follows
 	table   steady.Table
 	pools   map[string]group
@@ -166,6 +167,7 @@ func (p *Proxy) until(ctx, life context.Context, failed <-chan error) error {
 			return errors.Join(errors.New("control socket ended"), err)
 		case <-tick.C:
 			p.rebind(life)
+			p.saveAgain()
 			p.quickenAll(life)
 			p.counts.sample(time.Now())
 		}

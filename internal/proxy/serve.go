@@ -14,8 +14,9 @@ import (
 )
 
 // serve puts a table in force. Everything that can fail comes first, so on error
-// nothing has changed.
-func (p *Proxy) serve(life context.Context, t steady.Table) error {
+// nothing has changed. A mend is in force also where it cannot be saved: no disk
+// that is full may keep requests going to addresses that are another's by now.
+func (p *Proxy) serve(life context.Context, t steady.Table, mend bool) error {
 	p.serving.Lock()
 	defer p.serving.Unlock()
 	if err := check(t); err != nil {
@@ -30,12 +31,30 @@ func (p *Proxy) serve(life context.Context, t steady.Table) error {
 		b.undo()
 		return err
 	}
-	if err := save(p.opts.TableFile, record{Table: t, Bound: b.ports}); err != nil {
+	now := record{Table: t, Bound: b.ports}
+	err := save(p.opts.TableFile, now)
+	if err != nil && !mend {
 		b.undo()
 		return steady.ErrStore.With(err.Error(), "free space in the directory of the table file")
 	}
+	p.unsaved = nil
+	if err != nil {
+		p.unsaved = &now
+		p.log.Warn("the table in force is not in its file; it is written when there is room", "version", t.Version, "err", err)
+	}
 	p.force(life, t, b.fresh)
 	return nil
+}
+
+// saveAgain writes the table in force to its file where that failed before.
+func (p *Proxy) saveAgain() {
+	p.serving.Lock()
+	defer p.serving.Unlock()
+	if p.unsaved == nil || save(p.opts.TableFile, *p.unsaved) != nil {
+		return
+	}
+	p.log.Info("the table in force is in its file again", "version", p.unsaved.Table.Version)
+	p.unsaved = nil
 }
 
 func (p *Proxy) inForce() steady.Table {

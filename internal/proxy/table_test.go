@@ -106,6 +106,47 @@ func TestServe_FullDiskChangesNothing(t *testing.T) {
 	}
 }
 
+func TestMend_IsInForceOnAFullDiskAndInTheFileOnceThereIsRoom(t *testing.T) {
+	a, b := backend(t, "a", 1, says("a")), backend(t, "b", 1, says("b"))
+	r := newRig(t, steady.Auto, proxy.Limits{}, a)
+	r.stop()
+	full := fullDisk(t)
+	before, err := os.ReadFile(r.options.TableFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.options.TableFile = filepath.Join(full, "table.json")
+	if err := os.WriteFile(r.options.TableFile, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fillUp(t, full)
+	r.start()
+	moved := []steady.Upstream{b}
+	for i := range 200 { // more than the file has room for
+		moved = append(moved, upstreamAt(fmt.Sprint("c", i), 1, b.Addr))
+	}
+	mended := r.table(steady.Auto, moved...)
+	if err := r.client.Serve(t.Context(), mended); !errors.Is(err, steady.ErrStore) {
+		t.Errorf("a decision that is not on the disk is in force: %v", err)
+	}
+	if err := r.client.Mend(t.Context(), mended); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := r.get("/"); body != "b" {
+		t.Errorf("answered by %q", body)
+	}
+	if now, err := os.ReadFile(r.options.TableFile); err != nil || string(now) != string(before) {
+		t.Errorf("the table file changed: %q %v", now, err)
+	}
+	if err := os.Remove(filepath.Join(full, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the table is in its file", func() bool {
+		now, err := os.ReadFile(r.options.TableFile)
+		return err == nil && strings.Contains(string(now), "c199")
+	})
+}
+
 func TestServe_ListenerThatStaysIsNotOpenedAnewAndOneThatGoesDrains(t *testing.T) {
 	u := backend(t, "a", 1, says("a"))
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)

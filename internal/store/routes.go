@@ -62,16 +62,6 @@ func (s *Store) Routes(ctx context.Context, project string) ([]steady.Route, err
 	return out, fault(s.path, "list routes", err)
 }
 
-// NextTable gives the version for the next table of the proxy: greater than every
-// one given before, also by a store that was lost.
-func (s *Store) NextTable(ctx context.Context) (int64, error) {
-	var version int64
-	err := s.write(ctx, s.sure, "number the table", func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, "UPDATE tables SET version = version + 1 RETURNING version").Scan(&version)
-	})
-	return version, err
-}
-
 func scanRoute(from row) (steady.Route, error) {
 	var (
 		r                      steady.Route

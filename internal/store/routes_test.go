@@ -1,13 +1,9 @@
 package store_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"gesalpai.ch/steady"
-	"gesalpai.ch/steady/internal/store"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -60,27 +56,5 @@ func TestPutRoutes_GoneEndsServingAndKeepsReleases(t *testing.T) {
 	try(t, err)
 	if len(serving) != 0 || len(releases) != 1 {
 		t.Errorf("serving %v, %d releases; want none and 1", serving, len(releases))
-	}
-}
-
-func TestNextTable_GrowsAcrossReopenAndLoss(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "steady.db")
-	var last int64
-	for _, lose := range []bool{false, false, true} {
-		if lose {
-			try(t, os.Remove(path))
-		}
-		s, err := store.Open(path)
-		try(t, err)
-		next, err := s.NextTable(t.Context())
-		try(t, err)
-		if next <= last && !lose { // a lost store counts on from the clock, which may stand within one second
-			t.Errorf("version %d after %d", next, last)
-		}
-		if at := time.Now().Unix(); next < at-60 {
-			t.Errorf("version %d is behind the clock %d", next, at)
-		}
-		last = next
-		try(t, s.Close())
 	}
 }

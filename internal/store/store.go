@@ -8,7 +8,7 @@
 // Against the loss of power there are two grades, because a rollout makes about
 // sixty calls and a disk may take ten milliseconds for each flush:
 //
-//   - sure (Accept, Planned, Update, PutRoutes, NextTable, a rollout's last
+//   - sure (Accept, Planned, Update, PutRoutes, a rollout's last
 //     event): flushed to the disk before the call returns;
 //   - quick (Begin, End, Image, other events): written, and flushed by the next
 //     sure call or checkpoint.

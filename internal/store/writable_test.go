@@ -9,16 +9,11 @@ import (
 
 func TestWritable_ChangesNothingAndTellsAStoreThatIsClosed(t *testing.T) {
 	s := opened(t)
-	before, err := s.NextTable(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := s.Writable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	after, err := s.NextTable(t.Context())
-	if err != nil || after != before+1 {
-		t.Errorf("table %d, was %d: %v", after, before, err)
+	if routes, err := s.Routes(t.Context(), ""); err != nil || len(routes) > 0 {
+		t.Errorf("%d routes: %v", len(routes), err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
