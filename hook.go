@@ -2,7 +2,6 @@ package steady
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -33,19 +32,8 @@ type Hook struct {
 	OnRollback bool          `json:"on_rollback,omitempty"` // HookBefore: in a rollback too
 }
 
-// Program is the first word of the command, which a person knows it by.
-func (h Hook) Program() string {
-	line := h.Command
-	if h.Shell && len(line) > 0 {
-		line = strings.Fields(line[len(line)-1])
-	}
-	for _, word := range line {
-		if !strings.Contains(word, "=") { // a variable set for the command, whose value is nobody's business
-			return word
-		}
-	}
-	return "a command"
-}
+// Program is what a person knows the hook by: see Program.
+func (h Hook) Program() string { return Program(h.Command, h.Shell) }
 
 // Hooks are those of a service, or of the project; nil where there is none.
 type Hooks struct {

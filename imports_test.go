@@ -25,7 +25,8 @@ var mayImport = map[string][]string{
 	"internal/check":              {"."},
 	"internal/doctor":             {"."},
 	"internal/compose":            {"."},
-	"internal/docker":             {"."},
+	"internal/mask":               {"."},
+	"internal/docker":             {".", "internal/mask"}, // what the Engine says of a container quotes its command
 	"internal/store":              {"."},
 	"internal/probe":              {"."},
 	"internal/api":                {"."},
@@ -35,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/drill":              {}, // the load that a drill fires, and test/load's too
 	"internal/notify":             {"."},
 	"internal/listen":             {},
-	"internal/command":            {},
+	"internal/command":            {"."}, // a command's name for a person
 	"internal/proxy":              {".", "internal/probe", "internal/listen"},
 	"internal/rollout":            {".", "internal/plan"},
 	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/drill", "internal/web"},

@@ -35,7 +35,7 @@ func (r Receiver) Name() string {
 	kind, at := "webhook", r.Webhook
 	switch {
 	case len(r.Command) > 0:
-		return "command " + Hook{Command: r.Command, Shell: slices.Equal(r.Command[:min(2, len(r.Command))], []string{"/bin/sh", "-c"})}.Program()
+		return "command " + Program(r.Command, slices.Equal(r.Command[:min(2, len(r.Command))], []string{"/bin/sh", "-c"}))
 	case r.Slack != "":
 		kind, at = "slack", r.Slack
 	}

@@ -3,6 +3,7 @@ package check
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gesalpai.ch/steady"
@@ -88,6 +89,21 @@ func (r running) program() string {
 	}
 	return ""
 }
+
+// named is what a pattern found in a command, for a person. Where it goes on over
+// options, only its first and its last word are told: what stands between them may
+// be a password.
+func named(found string) string {
+	words := strings.Fields(strings.Trim(found, "/;&| \t\n"))
+	optioned := func(w string) bool { return strings.HasPrefix(w, "-") || strings.ContainsAny(w, "=/@") }
+	if len(words) > 3 || slices.ContainsFunc(words, optioned) {
+		return steady.Program(words[:1], false) + " " + lastWord.FindString(words[len(words)-1])
+	}
+	return strings.Join(words, " ")
+}
+
+// lastWord is the end of a word that is no value: worker, --reload.
+var lastWord = regexp.MustCompile(`(?:--?)?[\w:.]+$`)
 
 var (
 	// execs: the line's last command takes the shell's place.

@@ -42,7 +42,7 @@ func imageRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				r := runs(d)
 				w := devServer.FindString(r.words())
-				return one(w != "", r.path, fmt.Sprintf("%s runs %s", d.Service, w))
+				return one(w != "", r.path, fmt.Sprintf("%s runs %s", d.Service, named(w)))
 			},
 		},
 	}

@@ -71,7 +71,7 @@ func besideRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				r := runs(d)
 				w := scheduler.FindString(r.words())
-				return one(w != "" && serves(d), r.path, fmt.Sprintf("%s runs %s beside what it serves", d.Service, strings.TrimSpace(w)))
+				return one(w != "" && serves(d), r.path, fmt.Sprintf("%s runs %s beside what it serves", d.Service, named(w)))
 			},
 		},
 		{
@@ -82,7 +82,7 @@ func besideRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				r := runs(d)
 				w := migration.FindString(r.words())
-				return one(w != "" && !d.Job && more.MatchString(r.words()), r.path, fmt.Sprintf("%s runs %s before it serves", d.Service, w))
+				return one(w != "" && !d.Job && more.MatchString(r.words()), r.path, fmt.Sprintf("%s runs %s before it serves", d.Service, named(w)))
 			},
 		},
 		{

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 
 	"gesalpai.ch/steady"
 )
@@ -25,7 +24,7 @@ func secretRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				var out []hit
 				for _, v := range d.Environment {
-					out = append(out, one(v.Fallback && secret(v.Name), v.Path, fmt.Sprintf("%s of %s has a fallback that everyone can read", v.Name, d.Service))...)
+					out = append(out, one(v.Fallback && steady.SecretName(v.Name), v.Path, fmt.Sprintf("%s of %s has a fallback that everyone can read", v.Name, d.Service))...)
 				}
 				return out
 			},
@@ -38,7 +37,7 @@ func secretRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				var out []hit
 				for _, v := range d.BuildArgs {
-					out = append(out, one(secret(v.Name) || v.Credentials, v.Path, fmt.Sprintf("build argument %s of %s stays in the image", v.Name, d.Service))...)
+					out = append(out, one(steady.SecretName(v.Name) || v.Credentials, v.Path, fmt.Sprintf("build argument %s of %s stays in the image", v.Name, d.Service))...)
 				}
 				return out
 			},
@@ -65,19 +64,11 @@ func secretRules() []Rule {
 	}
 }
 
-var (
-	secretName = regexp.MustCompile(`(?i)(?:^|_)(?:PASSWORD|PASSWD|PASS|PWD|SECRET|TOKEN|API_?KEY|APIKEY|PRIVATE_KEY|ACCESS_KEY|SECRET_KEY(?:_BASE)?|ENCRYPTION_KEY|MASTER_KEY|SIGNING_KEY|APP_KEY|AUTH_KEY|JWT_KEY|CREDENTIALS)(?:_BASE)?$|(?i)(?:PASSWORD|PASSWD|SECRET)$`)
-	// harmlessName: a file's path, a lifetime, a switch, or the public half.
-	harmlessName = regexp.MustCompile(`(?i)_FILE$|_PATH$|_TTL$|PUBLIC|_EXPIR|ALLOW_EMPTY|_HEADER$`)
-)
-
-func secret(name string) bool { return secretName.MatchString(name) && !harmlessName.MatchString(name) }
-
 func secretInFile(_ Input, d steady.Declared) []hit {
 	var out []hit
 	for _, v := range d.Environment {
 		switch {
-		case v.Literal && secret(v.Name):
+		case v.Literal && steady.SecretName(v.Name):
 			out = append(out, hit{path: v.Path, text: fmt.Sprintf("%s of %s stands in the file", v.Name, d.Service)})
 		case v.Credentials:
 			out = append(out, hit{path: v.Path, text: fmt.Sprintf("%s of %s has a password in its address", v.Name, d.Service)})

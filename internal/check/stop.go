@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -48,7 +47,7 @@ func stopRules() []Rule {
 			Mend:  "stop_grace_period: as long as the longest job",
 			each: func(_ Input, d steady.Declared) []hit {
 				w := worker.FindString(runs(d).words())
-				return one(w != "" && !serves(d) && !d.GraceSet && !d.Job, d.Path(), fmt.Sprintf("%s runs %s and has no stop_grace_period", d.Service, strings.TrimSpace(w)))
+				return one(w != "" && !serves(d) && !d.GraceSet && !d.Job, d.Path(), fmt.Sprintf("%s runs %s and has no stop_grace_period", d.Service, named(w)))
 			},
 		},
 		{

@@ -9,10 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"gesalpai.ch/steady"
 )
 
 // grace is how long a command whose time is up may take to end by itself.
@@ -46,12 +49,13 @@ func Environment(env []string) []string {
 // When ctx ends, the command and what it has started are told to end by SIGTERM, and
 // killed five seconds later; the error is then ctx's cause.
 func (Host) Run(ctx context.Context, dir string, argv, env []string, stdin io.Reader, say func(string)) (int, error) {
+	program := steady.Program(argv, false)
 	cmd := exec.Command(argv[0], argv[1:]...) // ended by us, not by CommandContext: group and grace are ours
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, Environment(env), stdin
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, in, err := os.Pipe()
 	if err != nil {
-		return 0, fmt.Errorf("make a pipe for %s: %w", argv[0], err)
+		return 0, fmt.Errorf("make a pipe for %s: %w", program, err)
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = in, in
@@ -60,7 +64,7 @@ func (Host) Run(ctx context.Context, dir string, argv, env []string, stdin io.Re
 	err = cmd.Start()
 	in.Close()
 	if err != nil {
-		return 0, fmt.Errorf("run %s: %w", argv[0], err)
+		return 0, fmt.Errorf("run %s: %w", program, unquoted(err))
 	}
 	read := make(chan struct{})
 	go func() {
@@ -74,7 +78,21 @@ func (Host) Run(ctx context.Context, dir string, argv, env []string, stdin io.Re
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	return code(argv[0], err)
+	return code(program, err)
+}
+
+// unquoted is why a command could not be started, without the command that the error
+// quotes: it may be a whole line, with a password in it.
+func unquoted(err error) error {
+	var search *exec.Error
+	var start *fs.PathError
+	switch {
+	case errors.As(err, &search):
+		return search.Err
+	case errors.As(err, &start):
+		return start.Err
+	}
+	return err
 }
 
 // waitOrEnd waits for the command's end, which comes by force when ctx ends.

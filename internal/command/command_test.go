@@ -34,8 +34,11 @@ func TestHost_TellsOutputAndExitCode(t *testing.T) {
 	if code, _, err := run(t, t.Context(), "kill -9 $$"); code != 137 || err != nil {
 		t.Errorf("killed: code %d, %v", code, err)
 	}
-	if _, err := (command.Host{}).Run(t.Context(), "/", []string{"/no/such"}, nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "run /no/such") {
+	if _, err := (command.Host{}).Run(t.Context(), "/", []string{"/no/such"}, nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "run such: no such file") {
 		t.Errorf("no such program: %v", err)
+	}
+	if _, err := (command.Host{}).Run(t.Context(), "/", []string{"notify --token hunter2"}, nil, nil, func(string) {}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a line that was not split: %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func healthProbe(h *types.HealthCheckConfig, mode string) steady.Probe {
 		return p
 	}
 	// The command's name only: arguments may hold a password.
-	program := programOf(argv, shell)
+	program := steady.Program(argv, shell != "")
 	p.Cause = fmt.Sprintf("healthcheck: %s", program)
 	r, ok := requestOf(argv, shell)
 	if !ok || !reachable(mode) {
@@ -138,16 +137,6 @@ func commandOf(test []string) (argv []string, shell string) {
 		return []string{"/bin/sh", "-c", test[1]}, test[1]
 	}
 	return test[1:], ""
-}
-
-func programOf(argv []string, shell string) string {
-	if shell != "" {
-		argv = strings.Fields(shell)
-	}
-	if len(argv) == 0 {
-		return "empty command"
-	}
-	return filepath.Base(argv[0])
 }
 
 func pathOnly(path string) string { return before(path, "?") }

@@ -8,6 +8,7 @@ import (
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/api"
 	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/mask"
 	"gesalpai.ch/steady/internal/notify"
 	"gesalpai.ch/steady/internal/rollout"
 	"gesalpai.ch/steady/internal/store"
@@ -16,6 +17,7 @@ import (
 // backend is what the API serves: it asks the parts and adds nothing of its own.
 type backend struct {
 	store    *store.Store
+	private  *mask.Set
 	engine   *docker.Engine
 	router   *router
 	rollouts *rollout.Engine

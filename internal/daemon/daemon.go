@@ -19,6 +19,7 @@ import (
 	"gesalpai.ch/steady/internal/api"
 	"gesalpai.ch/steady/internal/command"
 	"gesalpai.ch/steady/internal/docker"
+	"gesalpai.ch/steady/internal/mask"
 	"gesalpai.ch/steady/internal/metrics"
 	"gesalpai.ch/steady/internal/notify"
 	"gesalpai.ch/steady/internal/probe"
@@ -101,6 +102,7 @@ type parts struct {
 	api     net.Listener
 	watched monitorAddr
 	store   *store.Store
+	private *mask.Set
 	engine  *docker.Engine
 	keep    *keeper
 	front   *proxies
@@ -121,7 +123,9 @@ func open(o Options, stops *stack) (p *parts, err error) {
 		return p, err
 	}
 	stops.push("store", func(context.Context) error { return p.store.Close() })
-	if p.engine, err = docker.New(docker.Options{Host: o.DockerHost, Log: o.Log}); err != nil {
+	p.private = privateIn(p.store)
+	p.Log = slog.New(p.private.Log(p.Log.Handler()))
+	if p.engine, err = docker.New(docker.Options{Host: o.DockerHost, Log: p.Log}); err != nil {
 		return p, err
 	}
 	stops.push("engine client", func(context.Context) error { return p.engine.Close() })
@@ -142,12 +146,12 @@ func (p *parts) meetProxy(ctx context.Context, stops *stack) error {
 
 // start wires the rest to what is open and starts it.
 func (p *parts) start(stops *stack) {
-	b := &backend{store: p.store, engine: p.engine, proxy: p.front, meter: docker.NewMeter(p.engine), version: p.Version}
+	b := &backend{store: p.store, private: p.private, engine: p.engine, proxy: p.front, meter: docker.NewMeter(p.engine), version: p.Version}
 	numbers := metrics.New(p.Version, b.snapshot, p.Log)
 	rt := newRouter(p.store, p.engine, p.keep, p.Log)
 	pr := probe.New(p.engine, nil)
 	b.notifier = notify.New(p.store, command.Host{}, numbers.Notification, p.Log)
-	ro := rollout.New(p.engine, rt, pr, journal{p.store, numbers.Rollout, b.tell}, p.Log)
+	ro := rollout.New(p.engine, rt, pr, masked{journal{p.store, numbers.Rollout, b.tell}, p.private}, p.Log)
 	ro.Crash, ro.Leases, ro.Host = crashAt(p.CrashAt), p.store, command.Host{}
 	rec := &reconciler{router: rt, engine: p.engine, prober: pr, log: p.Log}
 	p.front.given = rec.refresh

@@ -30,7 +30,7 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		return steady.Status{}, err
 	}
-	out := steady.Status{Project: project, Rollout: b.rollouts.Running(project), Certificates: b.certificatesOf(ctx, routes)}
+	out := steady.Status{Project: project, Rollout: b.running(project), Certificates: b.certificatesOf(ctx, routes)}
 	for _, l := range b.rollouts.Holds(project).Held {
 		if l.Kind == steady.LeasePerson {
 			out.Locks = append(out.Locks, l)

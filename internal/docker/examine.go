@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/mask"
 )
 
 // examinedLines is how many log lines of a container in trouble are read.
@@ -58,9 +59,9 @@ func (e *Engine) examine(ctx context.Context, id string) (steady.ExaminedContain
 	}
 	out := steady.ExaminedContainer{
 		Replica: replicaOf(c), Project: c.Config.Labels[labelProject], Holder: c.Config.Labels[steady.LabelHolder],
-		PID: c.State.Pid, Program: c.Path, StopSignal: cmp.Or(c.Config.StopSignal, "SIGTERM"),
+		PID: c.State.Pid, Program: steady.Program([]string{c.Path}, false), StopSignal: cmp.Or(c.Config.StopSignal, "SIGTERM"),
 		StopTimeout: steady.DefaultStopGrace, RestartPolicy: string(c.HostConfig.RestartPolicy.Name),
-		Error: c.State.Error, MemoryLimit: c.HostConfig.Memory,
+		Error: privateIn(c).Text(c.State.Error), MemoryLimit: c.HostConfig.Memory,
 	}
 	if t := c.Config.StopTimeout; t != nil {
 		out.StopTimeout = time.Duration(*t) * time.Second
@@ -79,6 +80,16 @@ func (e *Engine) examine(ctx context.Context, id string) (steady.ExaminedContain
 		out.Tail, _ = e.Tail(ctx, id, examinedLines)
 	}
 	return out, nil
+}
+
+// privateIn is a mask over what the Engine says of a container: it quotes commands.
+func privateIn(c container.InspectResponse) *mask.Mask {
+	var m mask.Mask
+	m.Environment(c.Config.Env...)
+	m.Command(append([]string{c.Path}, c.Args...))
+	m.Command(c.Config.Cmd)
+	m.Command(c.Config.Entrypoint)
+	return &m
 }
 
 func troubled(c steady.ExaminedContainer) bool {

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ func TestExec_AsksAtItsOwnIntervalAndTellsWhatItWrote(t *testing.T) {
 		box.exec = func(context.Context) (int, string, error) { return 2, "checking\nno response\n\n", nil }
 		p := steady.Probe{Kind: steady.ProbeExec, Command: []string{"pg_isready", "-q"}, Deadline: 2450 * time.Millisecond}
 		_, err := probe.New(box, nil).Ready(t.Context(), name, p)
-		checkError(t, err, steady.ErrNotReady, name+` answered exit code 2 to "pg_isready -q", 10 times in 2.5s: no response`)
+		checkError(t, err, steady.ErrNotReady, name+` answered exit code 2 to "pg_isready", 10 times in 2.5s: no response`)
 		for i, at := range box.asked[1:] {
 			if pause := at.Sub(box.asked[i]); pause != steady.DefaultExecInterval {
 				t.Errorf("asked again after %v", pause)
@@ -38,13 +39,36 @@ func TestExec_RisesAtItsOwnInterval(t *testing.T) {
 	})
 }
 
+// TestExec_NeverTellsTheArguments: they are where people put a password.
+func TestExec_NeverTellsTheArguments(t *testing.T) {
+	for _, argv := range [][]string{
+		{"redis-cli", "-a", "hunter2", "ping"},
+		{"redis-cli -a hunter2 ping"},
+		{"/bin/sh", "-c", "REDISCLI_AUTH=hunter2 redis-cli -a hunter2 ping || exit 1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			box, good := running(), 0
+			box.exec = func(context.Context) (int, string, error) { good++; return min(1, max(0, 3-good)), "", nil }
+			p := steady.Probe{Kind: steady.ProbeExec, Command: argv}
+			said, err := probe.New(box, nil).Ready(t.Context(), name, p)
+			if err != nil || !strings.HasPrefix(said, "exit 0 redis-cli after ") {
+				t.Errorf("%q: said %q, %v", argv, said, err)
+			}
+			box.exec = func(context.Context) (int, string, error) { return 1, "", nil }
+			p.Deadline = 950 * time.Millisecond
+			_, err = probe.New(box, nil).Ready(t.Context(), name, p)
+			checkError(t, err, steady.ErrNotReady, name+` answered exit code 1 to "redis-cli", 4 times in 950ms`)
+		})
+	}
+}
+
 func TestExec_CommandThatHangsIsCutAtItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := running()
 		box.exec = func(ctx context.Context) (int, string, error) { <-ctx.Done(); return 0, "", ctx.Err() }
 		p := steady.Probe{Kind: steady.ProbeExec, Command: []string{"sleep", "9"}, Timeout: time.Second, Deadline: 5 * time.Second}
 		_, err := probe.New(box, nil).Ready(t.Context(), name, p)
-		checkError(t, err, steady.ErrNotReady, name+` did not end "sleep 9" within 1s, 4 times in 5s`)
+		checkError(t, err, steady.ErrNotReady, name+` did not end "sleep" within 1s, 4 times in 5s`)
 	})
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"gesalpai.ch/steady"
 )
 
 // askExec is the question of an exec probe: does the command exit 0?
 func (a *attempt) askExec(ctx context.Context) (answer, error) {
-	command := brief(strings.Join(a.probe.Command, " "))
+	command := a.program()
 	exit, output, err := a.engine.Exec(ctx, a.name, a.probe.Command)
 	switch {
 	case ctx.Err() != nil:
@@ -19,6 +21,14 @@ func (a *attempt) askExec(ctx context.Context) (answer, error) {
 		return answer{text: fmt.Sprintf("answered exit code %d to %q", exit, command), detail: lastLine(output)}, nil
 	}
 	return answer{good: true, text: "exit 0 " + command}, nil
+}
+
+// program names the probe's command and nothing of its arguments. A shell's line is
+// known by what it runs first.
+func (a *attempt) program() string {
+	argv := a.probe.Command
+	line := len(argv) == 3 && argv[0] == "/bin/sh" && argv[1] == "-c"
+	return steady.Program(argv, line)
 }
 
 // lastLine is the last line that is not blank.

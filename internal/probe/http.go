@@ -26,6 +26,7 @@ const drainUpTo = 64 << 10
 // Redirects are answers; they are not followed.
 func (a *attempt) askHTTP() (func(context.Context) (answer, error), error) {
 	path := "/" + strings.TrimPrefix(a.probe.Path, "/")
+	told, _, _ := strings.Cut(path, "?") // a query may hold a token
 	scheme := cmp.Or(a.probe.Scheme, "http")
 	req, err := http.NewRequest(cmp.Or(a.probe.Method, http.MethodGet), scheme+"://"+a.addr()+path, nil)
 	if err != nil {
@@ -51,16 +52,16 @@ func (a *attempt) askHTTP() (func(context.Context) (answer, error), error) {
 	return func(ctx context.Context) (answer, error) {
 		resp, err := transport.RoundTrip(req.Clone(ctx))
 		if err != nil {
-			return a.silent(err, "on "+path), nil
+			return a.silent(err, "on "+told), nil
 		}
 		defer resp.Body.Close()
 		if resp.ContentLength >= 0 {
 			_, _ = io.CopyN(io.Discard, resp.Body, drainUpTo)
 		}
 		if !a.expected(resp.StatusCode) {
-			return answer{text: fmt.Sprintf("answered %d on %s", resp.StatusCode, path)}, nil
+			return answer{text: fmt.Sprintf("answered %d on %s", resp.StatusCode, told)}, nil
 		}
-		return answer{good: true, text: fmt.Sprintf("%d %s", resp.StatusCode, path)}, nil
+		return answer{good: true, text: fmt.Sprintf("%d %s", resp.StatusCode, told)}, nil
 	}, nil
 }
 
