@@ -28,6 +28,7 @@ type Finding struct {
 	Service  string   `json:"service,omitempty"` // concerned, if one is
 	Path     string   `json:"path,omitempty"`    // in the Compose files: services.api.ports[0]
 	Place    Place    `json:"place,omitzero"`    // of that path, where the files show it
+	Also     []Place  `json:"also,omitempty"`    // other places of which Text tells too
 	Text     string   `json:"text"`              // one sentence, lower case, no full stop
 	Why      string   `json:"why"`
 	Mend     string   `json:"mend"`            // what to write, or the command to run

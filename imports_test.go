@@ -75,8 +75,9 @@ var onlyIn = map[string][]string{
 	"github.com/caddyserver/certmagic": {"internal/listen"},
 	"github.com/quic-go/quic-go":       {"internal/listen"},
 	"go.uber.org/zap":                  {"internal/listen"}, // certmagic wants one of its loggers
-	"github.com/letsencrypt/pebble":    {},                  // tests only
-	"github.com/mholt/acmez":           {},                  // tests only: listen has certmagic
+	"mvdan.cc/sh":                      {"internal/check"},
+	"github.com/letsencrypt/pebble":    {}, // tests only
+	"github.com/mholt/acmez":           {}, // tests only: listen has certmagic
 	"github.com/prometheus":            {"internal/metrics"},
 }
 

@@ -18,6 +18,9 @@ type Survey struct {
 	Refused    []Remark // what steady cannot deploy, with a hint
 	LeftOut    []Remark // what steady does not use
 	Obsolete   bool     // there is a version key, which Compose ignores
+	// AllProfiles: nobody asked for a profile, so services of all profiles are
+	// here, also of those that exclude each other.
+	AllProfiles bool
 
 	Places map[string]Place // path, "services.api.ports[0]", to where it stands
 }
@@ -69,6 +72,9 @@ type Declared struct {
 	FixedAddress []string
 	Attached     []string // its networks, by key
 	Labels       []string // names only
+	Profiles     []string
+	Passwords    []Argument // those written into the command, the entrypoint or the healthcheck
+	DataDir      string     // PGDATA, as the files set it
 }
 
 // Path is the way to something of the service in the files.
@@ -79,6 +85,7 @@ func (d Declared) Path(steps ...string) string {
 // Dockerfile is what the last stage of a service's Dockerfile runs.
 type Dockerfile struct {
 	File string // absolute path; empty: there is none, or it cannot be read
+	Base string // image that the stage begins with, as written
 	// Command and Entrypoint are argv of the exec form, or one line of the shell
 	// form.
 	Command, Entrypoint   []string
@@ -105,9 +112,15 @@ type Health struct {
 type Variable struct {
 	Name        string
 	Path        string
-	Literal     bool // the value itself stands in the file
-	Fallback    bool // a literal stands there for when the variable is not set: ${X:-this}
+	Literal     bool // the value itself stands in the file, and is neither a switch ("yes") nor a path
+	Fallback    bool // such a literal stands there for when the variable is not set: ${X:-this}
 	Credentials bool // the value is an address with a literal password in it
+}
+
+// Argument is an option of a command line. Its value is not kept.
+type Argument struct {
+	Flag string // "--requirepass"
+	Path string // where it stands
 }
 
 // DeclaredPort is one published port and where it stands.

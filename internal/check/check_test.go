@@ -22,13 +22,18 @@ const host = 8 << 30
 // want marks the lines of a file on which its rule must find something.
 const want = "# want"
 
-func run(t *testing.T, dir, file string) []steady.Finding {
+func look(t *testing.T, dir, file string) check.Input {
 	t.Helper()
 	survey, err := compose.Look(t.Context(), compose.Options{WorkingDir: dir, Files: []string{file}, ProjectName: "shop"})
 	if err != nil {
 		t.Fatalf("Look: %v", err)
 	}
-	return check.Run(check.Input{Survey: survey, Memory: host})
+	return check.Input{Survey: survey, Memory: host}
+}
+
+func run(t *testing.T, dir, file string) []steady.Finding {
+	t.Helper()
+	return check.Run(look(t, dir, file))
 }
 
 func unpack(t *testing.T, archive string) string {
@@ -136,6 +141,45 @@ func TestFindings_HoldNoSecret(t *testing.T) {
 	for _, value := range []string{"hunter2", "sk_live_1"} {
 		if strings.Contains(string(b), value) {
 			t.Errorf("the value %s is in a finding", value)
+		}
+	}
+}
+
+func TestSummary_SaysOnceWhatHoldsOfSeveral(t *testing.T) {
+	dir := t.TempDir()
+	text := "services:\n  a: {image: acme/a}\n  b: {image: acme/b}\n  c: {image: \"acme/c:1\"}\n"
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := look(t, dir, "compose.yaml")
+	if raw := of("latest", check.Run(in)); len(raw) != 2 {
+		t.Fatalf("%d findings, want one for each place", len(raw))
+	}
+	found := of("latest", check.Summary(in))
+	if len(found) != 1 || found[0].Text != "2 images have no version: a, b" || found[0].Place.Line != 2 ||
+		len(found[0].Also) != 1 || found[0].Also[0].Line != 3 {
+		t.Errorf("%+v", found)
+	}
+	in.Only = []string{"b"}
+	if found := of("latest", check.Summary(in)); len(found) != 1 || found[0].Service != "b" {
+		t.Errorf("of b alone: %+v", found)
+	}
+}
+
+// Profiles that nobody asked for together need not fit together; those that somebody
+// asks for do.
+func TestProfiles_CollideWhereTheyAreAskedFor(t *testing.T) {
+	dir := unpack(t, filepath.Join("testdata", "rules", "port-twice.txtar"))
+	for _, c := range []struct {
+		profiles []string
+		want     int
+	}{{nil, 0}, {[]string{"cpu"}, 0}, {[]string{"cpu", "gpu"}, 1}} {
+		survey, err := compose.Look(t.Context(), compose.Options{WorkingDir: dir, Files: []string{"good.yaml"}, Profiles: c.profiles})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := of("port-twice", check.Run(check.Input{Survey: survey})); len(found) != c.want {
+			t.Errorf("profiles %v: %v", c.profiles, found)
 		}
 	}
 }

@@ -74,6 +74,17 @@ var wrappers = map[string]bool{"tini": true, "dumb-init": true, "docker-init": t
 // wrapped says whether the first process passes signals on by trade.
 func (r running) wrapped() bool { return len(r.argv) > 0 && !r.shell && wrappers[path.Base(r.argv[0])] }
 
+// swallows says whether a shell stays the first process, so that the stop signal
+// ends at it.
+func (r running) swallows(d steady.Declared) bool {
+	line, shell := r.script()
+	if line == "" {
+		return false
+	}
+	f := parsed(line)
+	return f != nil && keepsShell(f, familyOf(d, shell))
+}
+
 // words is the whole command as one text, to be searched.
 func (r running) words() string { return strings.Join(r.argv, " ") }
 
@@ -104,24 +115,3 @@ func named(found string) string {
 
 // lastWord is the end of a word that is no value: worker, --reload.
 var lastWord = regexp.MustCompile(`(?:--?)?[\w:.]+$`)
-
-var (
-	// execs: the line's last command takes the shell's place.
-	execs = regexp.MustCompile(`(?s)(?:^|[;&|\n]|\bthen|\bdo)\s*exec\s[^;&|\n]*(?:\n\s*)?$`)
-	// lingers: bash runs the last command in its own place, unless this is it.
-	lingers = regexp.MustCompile(`(?s)[^|]\|[^|]|[^&>]&\s|&$|\b(?:done|fi|wait)\s*;?\s*$`)
-	traps   = regexp.MustCompile(`\btrap\b`)
-)
-
-// swallows says whether the shell stays the first process, so that the stop signal
-// ends at it.
-func (r running) swallows() bool {
-	line, shell := r.script()
-	switch {
-	case line == "", execs.MatchString(strings.TrimSpace(line)), traps.MatchString(line):
-		return false
-	case shell == "bash":
-		return lingers.MatchString(line)
-	}
-	return true
-}

@@ -58,7 +58,7 @@ func TestCorpus_WhatIsFound(t *testing.T) {
 	var b strings.Builder
 	total := map[string]int{}
 	for _, file := range files {
-		found := run(t, ".", file)
+		found := check.Summary(look(t, ".", file))
 		for _, f := range found {
 			total[f.Rule]++
 			if f.Place.Line == 0 {
@@ -109,11 +109,13 @@ const intro = `# What steady check finds
 Generated from the rules: ` + "`go test ./internal/check -run Reference -update`" + `.
 
 ` + "`steady check`" + ` reads the Compose files and nothing else; no daemon and no Engine are needed. It also reads the Dockerfile that a
-service is built with, for the form of its ` + "`CMD`" + `. Each finding has a severity, a line and column, why it matters, and what mends it.
+service is built with, for the form of its ` + "`CMD`" + `. Each finding has a severity, a line and column, why it matters, and what mends it. What holds of several services is one finding, with
+all their places (in SARIF one result for each place). Findings of severity info are counted, and shown with ` + "`--severity info`" + ` only.
 
     steady check                        # for a person
-    steady check --json                 # {"project", "files", "findings": [{"rule", "severity", "service", "path", "place", "text", "why", "mend"}]}
+    steady check --json                 # {"project", "files", "findings": [{"rule", "severity", "service", "path", "place", "also", "text", "why", "mend"}]}
     steady check --sarif                # SARIF 2.1.0, as code hosts show it beside the lines
+    steady check --severity info        # also what is worth knowing and wrong in no way: ports open to the world, no memory limit, unbounded logs, …
     steady check --fail-on warning      # exit status 20 for a warning, 21 for an error; without the flag 21 for an error only
 
 What is found is what the files show. An image may have a healthcheck, an init or an exec of its own that no file names.

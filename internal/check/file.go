@@ -19,28 +19,28 @@ func fileRules() []Rule {
 			all:   func(in Input) []hit { return remarks(in.Refused) },
 		},
 		{
-			ID: "left-out", Severity: steady.Notice,
+			ID: "left-out", Severity: steady.Notice, many: "keys are not used",
 			Title: "a key that steady does not use",
 			Why:   "The service is deployed without it, and a warning says so each time.",
 			Mend:  "take it out, or keep it for other tools",
 			all:   func(in Input) []hit { return remarks(in.LeftOut) },
 		},
 		{
-			ID: "unset-variable", Severity: steady.Warning,
+			ID: "unset-variable", Severity: steady.Warning, many: "variables are set nowhere",
 			Title: "a variable that the files name and nobody sets",
 			Why:   "Compose puts an empty text in its place, with which many a service starts and then fails.",
 			Mend:  "set it in .env beside the file, or give a fallback: ${NAME:-value}",
 			all:   unset,
 		},
 		{
-			ID: "env-file-missing", Severity: steady.Failure,
+			ID: "env-file-missing", Severity: steady.Failure, many: "env files are not there",
 			Title: "an env_file that is not there",
 			Why:   "Neither docker compose nor steady deploys without it.",
 			Mend:  "create it, or mark it `required: false`",
 			all: func(in Input) []hit {
 				var out []hit
 				for _, r := range in.Missing {
-					out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: fmt.Sprintf("env file %s of %s is not there", path.Base(r.Text), serviceOf(r.Path))})
+					out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: fmt.Sprintf("env file %s of %s is not there", path.Base(r.Text), serviceOf(r.Path)), name: path.Base(r.Text)})
 				}
 				return out
 			},
@@ -55,7 +55,7 @@ func fileRules() []Rule {
 			},
 		},
 		{
-			ID: "update-config-ignored", Severity: steady.Notice,
+			ID: "update-config-ignored", Severity: steady.Notice, many: "services have an update_config, which docker compose up ignores",
 			Title: "deploy.update_config",
 			Why:   "Plain docker compose up ignores it without a word: it stops the old container first, whatever order says. steady does what it says.",
 			Mend:  "nothing, as long as the service is deployed with steady deploy",
@@ -88,7 +88,7 @@ func unset(in Input) []hit {
 		if r.Hint != "" {
 			text += ", and the files do not load without it"
 		}
-		out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: text})
+		out = append(out, hit{service: serviceOf(r.Path), path: r.Path, text: text, name: r.Text})
 	}
 	return out
 }

@@ -20,70 +20,45 @@ func hostRules() []Rule {
 			all:   memoryTwice,
 		},
 		{
-			ID: "no-memory-limit", Severity: steady.Notice,
+			ID: "no-memory-limit", Severity: steady.Notice, many: "services have no memory limit",
 			Title: "services without a memory limit",
 			Why:   "One that leaks takes the memory of all others, and the kernel chooses what to kill.",
 			Mend:  "deploy: {resources: {limits: {memory: 512M}}}",
-			all: func(in Input) []hit {
-				return jointly(in, func(d steady.Declared) bool { return d.Memory == 0 && !d.Job }, "without a memory limit")
+			each: func(_ Input, d steady.Declared) []hit {
+				return one(d.Memory == 0 && !d.Job, d.Path(), d.Service+" has no memory limit")
 			},
 		},
 		{
-			ID: "log-unbounded", Severity: steady.Notice,
+			ID: "log-unbounded", Severity: steady.Notice, many: "services have an unbounded log",
 			Title: "services whose log may fill the disk",
 			Why:   "The json-file driver keeps everything unless the Engine or the file says max-size.",
 			Mend:  `logging: {options: {max-size: "10m", max-file: "3"}}, or the same in /etc/docker/daemon.json`,
-			all: func(in Input) []hit {
-				return jointly(in, func(d steady.Declared) bool { return !d.LogBounded }, "with an unbounded log")
+			each: func(_ Input, d steady.Declared) []hit {
+				return one(!d.LogBounded, d.Path(), d.Service+" has an unbounded log")
 			},
 		},
 		{
-			ID: "no-restart", Severity: steady.Warning,
+			ID: "no-restart", Severity: steady.Warning, many: "services have no restart policy",
 			Title: "a service without a restart policy",
 			Why:   "When it dies, or the host reboots, it stays down.",
 			Mend:  "restart: unless-stopped",
 			each: func(_ Input, d steady.Declared) []hit {
-				no := !d.RestartSet || d.Restart == "no"
-				return one(no && !d.Job && (serves(d) || database(d) != ""), d.Path(), d.Service+" is not started again when it dies or the host reboots")
+				return one(!d.RestartSet && !d.Job && (serves(d) || database(d) != ""), d.Path(), d.Service+" is not started again when it dies or the host reboots")
 			},
 		},
 	}
-}
-
-// jointly tells of several services in one finding: it would be said of most of
-// them in most files.
-func jointly(in Input, holds func(steady.Declared) bool, what string) []hit {
-	var names []string
-	for _, d := range in.Services {
-		if holds(d) {
-			names = append(names, d.Service)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	slices.Sort(names)
-	noun := "services"
-	if len(names) == 1 {
-		noun = "service"
-	}
-	return one(true, "services", fmt.Sprintf("%d %s %s: %s", len(names), noun, what, strings.Join(names, ", ")))
 }
 
 func memoryTwice(in Input) []hit {
 	if in.Memory == 0 {
 		return nil
 	}
-	var all int64
-	for _, d := range in.Services {
-		all += d.Memory * int64(max(d.Replicas, 1))
-	}
 	var out []hit
 	for _, d := range in.Services {
 		if d.Memory == 0 || d.Job || stopFirst(in, d) {
 			continue
 		}
-		surge := d.Memory
+		surge, all := d.Memory, limits(in, d)
 		if d.Update.Parallelism == 0 {
 			surge *= int64(max(d.Replicas, 1))
 		}
@@ -95,6 +70,34 @@ func memoryTwice(in Input) []hit {
 		out = append(out, h...)
 	}
 	return out
+}
+
+// limits adds up the memory limits of d and of the services that run beside it. Where
+// nobody has asked for a profile, those of one profile do: the one that needs most.
+func limits(in Input, d steady.Declared) int64 {
+	var always, most int64
+	of := map[string]int64{}
+	for _, other := range in.Services {
+		memory := other.Memory * int64(max(other.Replicas, 1))
+		switch {
+		case exclusive(in, d, other):
+		case len(other.Profiles) == 0 || !in.AllProfiles:
+			always += memory
+		default:
+			for _, p := range other.Profiles {
+				of[p] += memory
+				most = max(most, of[p])
+			}
+		}
+	}
+	return always + most
+}
+
+// exclusive says whether two services are of profiles that are not used together, as
+// far as the files tell: nobody has asked for any, and they share none.
+func exclusive(in Input, a, b steady.Declared) bool {
+	shared := slices.ContainsFunc(a.Profiles, func(p string) bool { return slices.Contains(b.Profiles, p) })
+	return in.AllProfiles && len(a.Profiles) > 0 && len(b.Profiles) > 0 && !shared
 }
 
 // stopFirst says whether the old one is gone before the new one starts: also where

@@ -42,6 +42,16 @@ var updaters = []string{"watchtower", "ouroboros", "docker-autoheal", "autoheal"
 // consoles give whoever reaches them the database.
 var consoles = []string{"adminer", "phpmyadmin", "pgadmin4", "mongo-express", "redis-commander", "redisinsight", "mailhog", "mailpit", "portainer", "portainer-ce"}
 
+// brokers hand each job to one of those who ask.
+var brokers = []string{"rabbitmq", "kafka", "redpanda", "nats", "nats-server", "activemq", "activemq-artemis", "pulsar", "beanstalkd", "elasticmq", "localstack"}
+
+// openly are databases whose API is HTTP made for the open network, with keys of its own.
+var openly = []string{"minio", "meilisearch", "typesense", "vault"}
+
+// gatekeepers let chosen calls through to the Engine's socket and are what the
+// finding advises.
+var gatekeepers = []string{"docker-socket-proxy", "socket-proxy", "dockerproxy"}
+
 func among(d steady.Declared, names []string) bool {
 	return slices.Contains(names, steady.Repository(d.Image))
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gesalpai.ch/steady"
@@ -12,26 +13,25 @@ import (
 func imageRules() []Rule {
 	return []Rule{
 		{
-			ID: "latest", Severity: steady.Warning,
+			ID: "latest", Severity: steady.Warning, many: "images have no version",
 			Title: "an image without a tag, or with :latest",
 			Why:   "Which release it is depends on the day of the pull. steady records the digest, so a rollback is exact, but the next pull may be anything.",
 			Mend:  "name a version: image:1.2.3",
 			each: func(_ Input, d steady.Declared) []hit {
-				t, pinned := tag(d.Image)
-				loose := !d.Builds && !pinned && (t == "" || t == "latest")
+				loose := d.Image != "" && !d.Builds && unversioned(d.Image) && !moves(database(d))
 				text := fmt.Sprintf("the image of %s is whatever %s is today", d.Service, d.Image)
-				return one(loose && d.Image != "", d.Path("image"), text)
+				return one(loose, d.Path("image"), text)
 			},
 		},
 		{
-			ID: "database-moves", Severity: steady.Warning,
+			ID: "database-moves", Severity: steady.Warning, many: "databases follow their image over major versions",
 			Title: "a database whose tag moves over major versions",
-			Why:   "A pull brings the next major version, which does not read the old one's files.",
-			Mend:  "name the major version: postgres:16",
+			Why:   "A pull brings the next major version, which may not read the old one's files, and may change them so that the old one cannot either.",
+			Mend:  "name the major version that its data was made with, as in postgres:16",
 			each: func(_ Input, d steady.Declared) []hit {
 				t, pinned := tag(d.Image)
-				moving := database(d) != "" && !pinned && t != "" && t != "latest" && !strings.ContainsAny(t, "0123456789")
-				return one(moving, d.Path("image"), fmt.Sprintf("%s follows %s over major versions", d.Service, t))
+				moving := moves(database(d)) && !pinned && !strings.ContainsAny(t, "0123456789")
+				return one(moving, d.Path("image"), fmt.Sprintf("%s follows %s over major versions", d.Service, d.Image))
 			},
 		},
 		{
@@ -46,6 +46,17 @@ func imageRules() []Rule {
 			},
 		},
 	}
+}
+
+// moves says whether a kind of database has major versions whose files differ.
+func moves(kind string) bool {
+	return kind != "" && !slices.Contains([]string{"minio", "typesense", "qdrant", "vault", "etcd", "clickhouse"}, kind)
+}
+
+// unversioned says whether an image's tag names no version at all.
+func unversioned(image string) bool {
+	t, pinned := tag(image)
+	return !pinned && (t == "" || t == "latest")
 }
 
 var devServer = regexp.MustCompile(`\b(?:npm|yarn|pnpm|bun) (?:run )?dev\b|\bnext dev\b|\bflask (?:--\S+ \S+ )*run\b|\bmanage\.py runserver\b|\bnodemon\b|uvicorn\b.*--reload\b|\bfastapi dev\b|\bphp artisan serve\b|\bng serve\b|\bwebpack(?:-dev-server| serve)\b|\bts-node-dev\b|\bgo run\b`)

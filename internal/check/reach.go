@@ -1,9 +1,11 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"gesalpai.ch/steady"
 )
@@ -15,11 +17,11 @@ func reachRules() []Rule {
 			ID: "database-published", Severity: steady.Warning,
 			Title: "a database, or a console of one, published to the world",
 			Why:   "Docker's own rules let published ports past ufw and firewalld, and steady listens on all addresses too: whoever finds the port may try passwords.",
-			Mend:  `publish it to this machine only: "127.0.0.1:5432:5432", or not at all: services reach each other by name`,
+			Mend:  "publish it to this machine only, or not at all: services reach each other by name",
 			each:  databasePublished,
 		},
 		{
-			ID: "published-to-world", Severity: steady.Notice,
+			ID: "published-to-world", Severity: steady.Notice, many: "services are open to whoever reaches this host",
 			Title: "a port other than 80 and 443 published on all addresses",
 			Why:   "Anyone who reaches this host reaches the service, past a front such as nginx and what it asks of visitors.",
 			Mend:  "behind a front: publish to 127.0.0.1 only",
@@ -33,7 +35,7 @@ func reachRules() []Rule {
 			all:   portTwice,
 		},
 		{
-			ID: "port-unnamed", Severity: steady.Notice,
+			ID: "port-unnamed", Severity: steady.Notice, many: "services are published on ports of steady's choice",
 			Title: "a port published without saying where",
 			Why:   "docker compose picks another port each time. steady chooses one, once.",
 			Mend:  `name it: "8080:80"`,
@@ -65,20 +67,22 @@ func networkRules() []Rule {
 			},
 		},
 		{
-			ID: "external-network", Severity: steady.Notice,
+			ID: "external-network", Severity: steady.Notice, many: "networks are external: they must be there, with a declared subnet",
 			Title: "an external network",
 			Why:   "It must be there before a deploy, and steady neither makes nor removes it. Engines can only give a container its address back in a network whose subnet was declared; in others names are given to a new container before it is ready.",
 			Mend:  "docker network create --subnet 10.99.0.0/24 NAME",
 			all: func(in Input) []hit {
 				var out []hit
 				for _, n := range in.Networks {
-					out = append(out, one(n.External, "networks."+n.Key, fmt.Sprintf("network %s is external: it must be there, with a declared subnet", n.Name))...)
+					if n.External {
+						out = append(out, hit{path: "networks." + n.Key, name: n.Name, text: fmt.Sprintf("network %s is external: it must be there, with a declared subnet", n.Name)})
+					}
 				}
 				return out
 			},
 		},
 		{
-			ID: "fixed-address", Severity: steady.Notice,
+			ID: "fixed-address", Severity: steady.Notice, many: "services have a fixed address",
 			Title: "a fixed address in a network",
 			Why:   "Two containers cannot have it: with plain docker compose, and with x-steady.internal: off, the old one must go first. With steady the service's holder has it.",
 			Mend:  "call the service by its name",
@@ -100,21 +104,42 @@ func local(p steady.DeclaredPort) bool {
 }
 
 func databasePublished(_ Input, d steady.Declared) []hit {
-	if database(d) == "" && !isCache(d) && !among(d, consoles) {
+	if !guarded(d) {
 		return nil
 	}
-	var out []hit
+	var open, mend []string
+	at := ""
 	for _, p := range d.Published {
-		out = append(out, one(!local(p), p.Path, fmt.Sprintf("%s is published on port %d of all addresses", d.Service, p.Published))...)
+		if local(p) {
+			continue
+		}
+		at = cmp.Or(at, p.Path)
+		if p.Published == 0 { // of steady's choice
+			open, mend = append(open, "a port of steady's choice"), append(mend, fmt.Sprintf(`"127.0.0.1::%d"`, p.Target))
+			continue
+		}
+		open, mend = append(open, fmt.Sprintf("port %d", p.Published)), append(mend, fmt.Sprintf(`"127.0.0.1:%d:%d"`, p.Published, p.Target))
 	}
-	return out
+	if at == "" {
+		return nil
+	}
+	return []hit{{
+		path: at, text: fmt.Sprintf("%s is published on %s of all addresses", d.Service, strings.Join(open, " and ")),
+		mend: fmt.Sprintf("publish it to this machine only: ports: [%s], or not at all: services reach each other by name", strings.Join(mend, ", ")),
+	}}
+}
+
+// guarded services are not for visitors: databases, caches and their consoles. Those
+// among them whose API is made for browsers and the open network are left out.
+func guarded(d steady.Declared) bool {
+	return database(d) != "" && !slices.Contains(openly, database(d)) || isCache(d) || among(d, consoles)
 }
 
 // webPorts are meant for the world.
 var webPorts = []uint16{80, 443}
 
 func publishedToWorld(_ Input, d steady.Declared) []hit {
-	if database(d) != "" || isCache(d) || among(d, consoles) {
+	if guarded(d) {
 		return nil
 	}
 	var out []hit
@@ -127,7 +152,7 @@ func publishedToWorld(_ Input, d steady.Declared) []hit {
 
 // taken is one published port and who publishes it.
 type taken struct {
-	service string
+	by steady.Declared
 	steady.DeclaredPort
 }
 
@@ -136,27 +161,34 @@ func portTwice(in Input) []hit {
 	var out []hit
 	for _, d := range in.Services {
 		for _, p := range d.Published {
-			out = append(out, collisions(all, taken{d.Service, p})...)
-			all = append(all, taken{d.Service, p})
+			out = append(out, collisions(in, all, taken{d, p})...)
+			all = append(all, taken{d, p})
 		}
 	}
 	return out
 }
 
-func collisions(all []taken, next taken) []hit {
+func collisions(in Input, all []taken, next taken) []hit {
 	var out []hit
 	for _, t := range all {
-		if t.service != next.service && collide(t.DeclaredPort, next.DeclaredPort) {
-			out = append(out, hit{
-				service: next.service, path: next.Path, text: fmt.Sprintf("%s and %s both publish port %d", t.service, next.service, next.Published),
-			})
+		if t.by.Service == next.by.Service || exclusive(in, t.by, next.by) || !collide(t.DeclaredPort, next.DeclaredPort) {
+			continue
 		}
+		out = append(out, hit{
+			service: next.by.Service, path: next.Path, text: fmt.Sprintf("%s and %s both publish port %d", t.by.Service, next.by.Service, next.Published),
+		})
 	}
 	return out
+}
+
+// family4 says whether a port is published to an address of IPv4.
+func family4(p steady.DeclaredPort) bool {
+	ip, err := netip.ParseAddr(p.HostIP)
+	return err == nil && ip.Is4()
 }
 
 // collide says whether two services cannot both have their port.
 func collide(a, b steady.DeclaredPort) bool {
-	apart := local(a) && local(b) && a.HostIP != b.HostIP
+	apart := local(a) && local(b) && a.HostIP != b.HostIP || family4(a) != family4(b) && a.HostIP != "" && b.HostIP != ""
 	return a.Published != 0 && a.Published == b.Published && a.Transport == b.Transport && !apart
 }

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -16,37 +18,44 @@ const tooSlow = 2 * time.Minute
 func readyRules() []Rule {
 	return []Rule{
 		{
-			ID: "no-healthcheck", Severity: steady.Warning,
+			ID: "no-healthcheck", Severity: steady.Warning, many: "services that are called have no healthcheck in these files",
 			Title: "a service that is called and has no healthcheck",
 			Why:   "Without one, a service counts as ready when its port accepts, or when it has merely stayed up: a release that answers 500 to everything is put in force.",
 			Mend:  "healthcheck: {test: [\"CMD\", \"curl\", \"-f\", \"http://localhost:PORT/health\"]}, or x-steady.probe.path: /health",
 			each:  noHealthcheck,
 		},
 		{
-			ID: "worker-unprobed", Severity: steady.Notice,
+			ID: "worker-unprobed", Severity: steady.Notice, many: "services have neither ports nor a healthcheck, and are taken for ready when they stay up",
 			Title: "a service without ports that has no healthcheck",
 			Why:   "All that can be seen of a new one is that it stays up for a second.",
 			Mend:  "a healthcheck whose command asks the worker, or sees how old its last sign of life is",
 			each: func(_ Input, d steady.Declared) []hit {
-				return one(!serves(d) && !asked(d) && !d.Job && database(d) == "" && !isCache(d), d.Path(), d.Service+" has no healthcheck: it is taken for ready when it stays up")
+				return one(!serves(d) && !asked(d) && !mayEnd(d) && database(d) == "" && !isCache(d), d.Path(), d.Service+" has no healthcheck: it is taken for ready when it stays up")
 			},
 		},
 		{
-			ID: "slow-healthcheck", Severity: steady.Notice,
+			ID: "slow-healthcheck", Severity: steady.Notice, many: "healthchecks take two minutes or more to say unhealthy",
 			Title: "a healthcheck that takes two minutes or more to say that a service is broken",
-			Why:   "steady asks at a pace of its own, but waits start_period + retries × (interval + timeout) before it gives up, and Docker says unhealthy no sooner.",
-			Mend:  "interval: 10s, timeout: 5s, retries: 3 and a start_period that fits the service",
+			Why:   "Docker says unhealthy after as many failed checks in a row as retries says, one per interval, and whoever waits for that, such as the watch window, waits as long. Checks that hang take their timeout on top.",
+			Mend:  "interval: 10s, retries: 3 and a start_period that fits the service",
 			each:  slowHealthcheck,
 		},
 		{
-			ID: "healthcheck-always-passes", Severity: steady.Warning,
+			ID: "healthcheck-always-passes", Severity: steady.Warning, many: "services have a healthcheck that cannot fail",
 			Title: "a healthcheck that cannot fail",
 			Why:   "It says healthy whatever the service does, and a broken release is put in force.",
 			Mend:  "leave out `|| true` and `exit 0`; curl needs -f to fail on an error status",
 			each:  passingHealthcheck,
 		},
 		{
-			ID: "depends-on-started", Severity: steady.Warning,
+			ID: "healthcheck-other-port", Severity: steady.Warning,
+			Title: "a healthcheck that asks another port than the published ones",
+			Why:   "Where nothing listens on the published port, every request is answered with 502 while the healthcheck says healthy.",
+			Mend:  "publish the port that the service listens on; where the healthcheck's is one for management only, x-steady.probe: {kind: tcp, port: PORT} asks the published one",
+			each:  healthcheckOtherPort,
+		},
+		{
+			ID: "depends-on-started", Severity: steady.Warning, many: "services wait for the start of a database, not until it is healthy",
 			Title: "depends_on that waits only for the start of a service with a healthcheck",
 			Why:   "The container is there long before the database in it answers; the dependent service fails or must try again by itself.",
 			Mend:  "condition: service_healthy",
@@ -74,37 +83,30 @@ func asked(d steady.Declared) bool {
 }
 
 func noHealthcheck(_ Input, d steady.Declared) []hit {
-	if d.Job || asked(d) || !serves(d) && database(d) == "" {
+	if mayEnd(d) || asked(d) || !serves(d) && database(d) == "" {
 		return nil
 	}
-	path, text := d.Path(), d.Service+" has no healthcheck in these files"
+	at, text := d.Path(), d.Service+" has no healthcheck in these files"
 	if d.Health.Disabled {
-		path, text = d.Path("healthcheck"), d.Service+" has its healthcheck disabled"
+		at, text = d.Path("healthcheck"), d.Service+" has its healthcheck disabled"
 	}
 	if d.Probe.Port != 0 {
 		text += fmt.Sprintf(": it is taken for ready when port %d accepts", d.Probe.Port)
 	}
-	return one(true, path, text)
+	return one(true, at, text)
 }
 
 func slowHealthcheck(_ Input, d steady.Declared) []hit {
 	h := d.Health
-	if !h.Declared || h.Disabled || h.Interval == 0 && h.Retries == 0 && h.Timeout == 0 {
+	if !h.Declared || h.Disabled {
 		return nil
 	}
 	retries := max(h.Retries, 1)
 	if h.Retries == 0 {
 		retries = 3
 	}
-	takes := time.Duration(retries) * (or(h.Interval, 30*time.Second) + or(h.Timeout, 30*time.Second))
-	return one(takes >= tooSlow, d.Path("healthcheck"), fmt.Sprintf("the healthcheck of %s takes up to %s to say unhealthy", d.Service, takes))
-}
-
-func or(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
+	takes := time.Duration(retries) * cmp.Or(h.Interval, 30*time.Second)
+	return one(takes >= tooSlow, d.Path("healthcheck"), fmt.Sprintf("the healthcheck of %s says unhealthy after %d failures in a row, one every %s", d.Service, retries, cmp.Or(h.Interval, 30*time.Second)))
 }
 
 func passingHealthcheck(_ Input, d steady.Declared) []hit {
@@ -112,22 +114,61 @@ func passingHealthcheck(_ Input, d steady.Declared) []hit {
 		return nil
 	}
 	line := strings.Join(d.Health.Test[1:], " ")
-	path := d.Path("healthcheck", "test")
+	at := d.Path("healthcheck", "test")
 	trimmed := strings.TrimRight(line, " ;")
 	for _, end := range []string{"|| true", "|| exit 0", "; true", "; exit 0", "|| :"} {
 		if strings.HasSuffix(trimmed, end) {
-			return one(true, path, fmt.Sprintf("the healthcheck of %s ends with %s", d.Service, end))
+			return one(true, at, fmt.Sprintf("the healthcheck of %s ends with %s", d.Service, end))
 		}
 	}
-	words := strings.Fields(line)
 	if slices.Contains([]string{"true", ":", "/bin/true", "exit 0"}, trimmed) {
-		return one(true, path, "the healthcheck of "+d.Service+" is "+trimmed)
+		return one(true, at, "the healthcheck of "+d.Service+" is "+trimmed)
 	}
-	if len(words) > 0 && words[0] == "curl" && strings.Contains(line, "://") && !failsOnStatus(words) && !strings.Contains(line, "|") {
-		return one(true, path, "curl without -f in the healthcheck of "+d.Service+" passes on every status")
+	if curl := asks(d.Health); len(curl) > 0 && !failsOnStatus(curl) {
+		return one(true, at, "curl without -f in the healthcheck of "+d.Service+" passes on every status")
 	}
 	return nil
 }
+
+// asks is the curl command with an address that is all of a healthcheck, maybe with
+// an "|| exit 1" behind it; nil where its answer goes elsewhere, or it is none.
+func asks(h steady.Health) []string {
+	calls := [][]string{h.Test[1:]}
+	if h.Test[0] == "CMD-SHELL" {
+		line := strings.ReplaceAll(strings.Join(h.Test[1:], " "), "||", ";")
+		if strings.ContainsAny(line, "|[&") || strings.Contains(line, "$(") {
+			return nil
+		}
+		calls = scriptCalls(line)
+	}
+	if len(calls) == 0 || path.Base(calls[0][0]) != "curl" || !strings.Contains(strings.Join(calls[0], " "), "://") {
+		return nil
+	}
+	return calls[0]
+}
+
+func healthcheckOtherPort(_ Input, d steady.Declared) []hit {
+	p := d.Probe
+	if p.Kind != steady.ProbeHTTP || !strings.HasPrefix(p.Cause, "healthcheck:") || d.Exposed || among(d, managed) || database(d) != "" {
+		return nil
+	}
+	var targets []string
+	for _, port := range d.Published {
+		if port.Target == p.Port {
+			return nil
+		}
+		if port.Transport == "tcp" && !slices.Contains(targets, fmt.Sprint(port.Target)) {
+			targets = append(targets, fmt.Sprint(port.Target))
+		}
+	}
+	if len(targets) != 1 { // one of several may well be for management
+		return nil
+	}
+	return one(true, d.Path("healthcheck", "test"), fmt.Sprintf("the healthcheck of %s asks port %d, and what is published is port %s", d.Service, p.Port, targets[0]))
+}
+
+// managed images tell their health on a port of its own.
+var managed = []string{"keycloak", "traefik", "envoy", "nats", "haproxy", "consul", "synapse", "mailcow-dockerized", "emqx", "pulsar", "gitlab-ce", "gitlab-ee"}
 
 func failsOnStatus(words []string) bool {
 	for _, w := range words {

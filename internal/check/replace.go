@@ -13,7 +13,7 @@ import (
 func replaceRules() []Rule {
 	return []Rule{
 		{
-			ID: "container-name", Severity: steady.Notice,
+			ID: "container-name", Severity: steady.Notice, many: "services have a container_name",
 			Title: "container_name",
 			Why:   "With plain docker compose only one container can have the name, so the old one must go before the new one can start. steady names its containers itself and keeps the name as an alias in the networks.",
 			Mend:  "take it out; until then docker exec NAME needs the container's own name: steady status",
@@ -26,7 +26,7 @@ func replaceRules() []Rule {
 			},
 		},
 		{
-			ID: "host-network", Severity: steady.Warning,
+			ID: "host-network", Severity: steady.Warning, many: "services live in the host's network",
 			Title: "network_mode: host",
 			Why:   "Old and new would listen on the same ports, so the old one is stopped first and nobody answers meanwhile; nothing of it goes through the proxy, so nothing is drained.",
 			Mend:  "publish the ports that it needs under ports:",
@@ -35,7 +35,7 @@ func replaceRules() []Rule {
 			},
 		},
 		{
-			ID: "shared-namespace", Severity: steady.Warning,
+			ID: "shared-namespace", Severity: steady.Warning, many: "services live in another container's network",
 			Title: "network_mode: service:… or container:…",
 			Why:   "It lives in another container's network: it is replaced stop-first, and loses its network whenever the other one is replaced.",
 			Mend:  "give it the networks that both need",
@@ -45,7 +45,7 @@ func replaceRules() []Rule {
 			},
 		},
 		{
-			ID: "depends-on-restart", Severity: steady.Warning,
+			ID: "depends-on-restart", Severity: steady.Notice,
 			Title: "depends_on with restart: true",
 			Why:   "docker compose restarts the dependent service whenever the other one is replaced: a second outage. steady does not: names keep their address, so there is no need.",
 			Mend:  "take restart: true out",
@@ -64,14 +64,14 @@ func replaceRules() []Rule {
 func besideRules() []Rule {
 	return []Rule{
 		{
-			ID: "cron-inside", Severity: steady.Warning,
+			ID: "cron-inside", Severity: steady.Warning, many: "services run a scheduler beside what they serve",
 			Title: "a scheduler within a service that is called",
 			Why:   "While old and new stand side by side, both schedulers run and each job runs twice; with several replicas always.",
 			Mend:  "make the scheduler a service of its own, with deploy.update_config.order: stop-first",
-			each: func(_ Input, d steady.Declared) []hit {
+			each: func(in Input, d steady.Declared) []hit {
 				r := runs(d)
-				w := scheduler.FindString(r.words())
-				return one(w != "" && serves(d), r.path, fmt.Sprintf("%s runs %s beside what it serves", d.Service, named(w)))
+				w := scheduler(r)
+				return one(w != "" && serves(d) && !stopFirst(in, d), r.path, fmt.Sprintf("%s runs %s beside what it serves", d.Service, w))
 			},
 		},
 		{
@@ -81,33 +81,33 @@ func besideRules() []Rule {
 			Mend:  "let x-steady.hooks.before run it once, before any new replica is there, or make it a service of its own that others wait for (service_completed_successfully); change the schema so that the old release still works",
 			each: func(_ Input, d steady.Declared) []hit {
 				r := runs(d)
-				w := migration.FindString(r.words())
-				return one(w != "" && !d.Job && more.MatchString(r.words()), r.path, fmt.Sprintf("%s runs %s before it serves", d.Service, named(w)))
+				w := migrates(r)
+				return one(w != "" && !d.Job && (!mayEnd(d) || servesLast(r)), r.path, fmt.Sprintf("%s runs %s before it serves", d.Service, named(w)))
 			},
 		},
 		{
-			ID: "static-upstream", Severity: steady.Notice,
-			Title: "a proxy container before services of the same file",
-			Why:   "nginx and its like look a name up when they start. With plain docker compose the address is another one after each release, and the proxy answers 502 until it is reloaded. With steady the name keeps its address, unless x-steady.internal is off.",
-			Mend:  "nothing with steady; with docker compose: a resolver 127.0.0.11 and a variable in proxy_pass",
+			ID: "static-upstream", Severity: steady.Warning,
+			Title: "a proxy container before services whose addresses change",
+			Why:   "With x-steady.internal: off each release has another address. nginx and its like look names up when they start, unless told otherwise, and then answer 502 until they are reloaded.",
+			Mend:  "take internal: off out, or in nginx: a resolver 127.0.0.11 and a variable in proxy_pass",
 			each:  staticUpstream,
 		},
 		{
 			ID: "docker-driven-proxy", Severity: steady.Warning,
 			Title: "a proxy that finds its upstreams through the Docker Engine",
-			Why:   "It sees a new container as soon as it runs, ready or not, and sends requests straight to containers, past steady: they are neither held back until ready nor drained.",
+			Why:   "It sends requests straight to containers, past steady: they are not drained, and a new container without a healthcheck gets them as soon as it runs, ready or not.",
 			Mend:  "point it at the service's name, or let steady publish the port",
 			each: func(_ Input, d steady.Declared) []hit {
 				return one(among(d, driven) && dockerSocket(d) != "", d.Path("image"), d.Service+" takes its upstreams from the Engine")
 			},
 		},
 		{
-			ID: "auto-updater", Severity: steady.Warning,
+			ID: "auto-updater", Severity: steady.Warning, many: "containers replace or restart others by themselves",
 			Title: "a container that replaces or restarts others by itself",
 			Why:   "It stops first and starts then, behind steady's back; steady puts its own containers back.",
 			Mend:  "take it out, or have it leave this project's containers alone",
 			each: func(_ Input, d steady.Declared) []hit {
-				return one(among(d, updaters), d.Path("image"), d.Service+" replaces containers by itself")
+				return one(among(d, updaters) && !onlyWatches(d), d.Path("image"), d.Service+" replaces or restarts containers by itself")
 			},
 		},
 		{
@@ -123,10 +123,35 @@ func besideRules() []Rule {
 }
 
 var (
-	scheduler = regexp.MustCompile(`(?:^|[\s/;&|])(?:crond?|supercronic|ofelia|supervisord|celery\b.*\bbeat|celery\b.*\bworker\b.*\s-B\b|schedule:work|clockwork|whenever)(?:\s|;|&|$)`)
 	migration = regexp.MustCompile(`db:migrate|db:prepare|\bmigrate\b|migrations?[: ](?:run|migrate|up)|alembic\s+(?:-\S+\s+)*upgrade|db upgrade|prisma db push|ecto\.migrate|liquibase update|flyway migrate|\bdb:setup\b`)
-	more      = regexp.MustCompile(`&&|;|\n|\|\|`) // there is another command
 )
+
+// migrates is the migration that a script runs before its last command.
+func migrates(r running) string {
+	calls := r.calls()
+	for _, argv := range calls[:max(len(calls)-1, 0)] {
+		if w := migration.FindString(strings.Join(argv, " ")); w != "" && !slices.Contains(builtins, argv[0]) {
+			return w
+		}
+	}
+	return ""
+}
+
+// servers are programs, or their arguments, that answer requests.
+var servers = regexp.MustCompile(`\b(?:gunicorn|uvicorn|daphne|hypercorn|puma|unicorn|rails s|node|start|serve|server|caddy|nginx|apache2-foreground|php-fpm|supervisord)\b`)
+
+// servesLast says whether the last command of a script is a server, as far as its
+// name tells.
+func servesLast(r running) bool {
+	calls := r.calls()
+	return len(calls) > 0 && servers.MatchString(strings.Join(calls[len(calls)-1], " "))
+}
+
+// onlyWatches: an updater that is told to report and nothing else.
+func onlyWatches(d steady.Declared) bool {
+	return slices.Contains(runs(d).argv, "--monitor-only") ||
+		slices.ContainsFunc(d.Environment, func(v steady.Variable) bool { return v.Name == "WATCHTOWER_MONITOR_ONLY" })
+}
 
 func staticUpstream(in Input, d steady.Declared) []hit {
 	if !among(d, fronts) || len(d.Published) == 0 {
@@ -134,11 +159,11 @@ func staticUpstream(in Input, d steady.Declared) []hit {
 	}
 	var behind []string
 	for _, other := range in.Services {
-		if other.Service != d.Service && !other.Job && len(other.Published) == 0 && database(other) == "" && !isCache(other) && together(d, other) {
+		if other.Service != d.Service && other.Internal == "off" && !other.Job && len(other.Published) == 0 && together(d, other) {
 			behind = append(behind, other.Service)
 		}
 	}
-	text := fmt.Sprintf("%s looks up %s when it starts", d.Service, strings.Join(behind, ", "))
+	text := fmt.Sprintf("%s stands before %s, whose address changes with each release", d.Service, strings.Join(behind, ", "))
 	return one(len(behind) > 0, d.Path("image"), text)
 }
 

@@ -20,13 +20,20 @@ func stateRules() []Rule {
 			each:  stateWithoutVolume,
 		},
 		{
-			ID: "cache-without-volume", Severity: steady.Notice,
+			ID: "cache-without-volume", Severity: steady.Notice, many: "caches keep nothing over a release",
 			Title: "Redis or its like without a volume",
 			Why:   "Sessions, queues and whatever else it holds are gone with the next release. For a pure cache that is as it should be.",
 			Mend:  "mount a named volume at /data, if it holds more than a cache",
 			each: func(_ Input, d steady.Declared) []hit {
 				return one(isCache(d) && len(d.Mounts) == 0, d.Path("image"), d.Service+" keeps nothing over a release")
 			},
+		},
+		{
+			ID: "data-elsewhere", Severity: steady.Failure,
+			Title: "a database whose volume is mounted where it does not keep its data",
+			Why:   "The volume stays empty, and the data lies in a volume without a name, which goes with docker compose down -v and is found by nobody; or the database does not start. Where an image keeps its data may change with its major version: PostgreSQL's does with 18.",
+			Mend:  "mount the volume where this version keeps its data",
+			each:  dataElsewhere,
 		},
 		{
 			ID: "two-on-one-volume", Severity: steady.Failure,
@@ -49,7 +56,7 @@ func stateRules() []Rule {
 			},
 		},
 		{
-			ID: "state-has-gap", Severity: steady.Notice,
+			ID: "state-has-gap", Severity: steady.Notice, many: "published services write to volumes and are replaced old first, while what comes to them waits",
 			Title: "a published service that writes to a volume",
 			Why:   "Two of it could not share the files, so the old one goes before the new one starts. Requests and new connections wait at the proxy meanwhile, each for at most x-steady.hold.for (20s), then 503; open streams end.",
 			Mend:  "x-steady.strategy: start-first where it can share its files; :ro where it only reads them",
@@ -94,7 +101,10 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 		if m.Source == "" && m.Type != "tmpfs" { // nameless: as good as none
 			continue
 		}
-		for _, at := range steady.DatabaseDirs(kind) {
+		for _, at := range append(steady.DatabaseDirs(d.Image), d.DataDir) {
+			if at == "" {
+				continue
+			}
 			if within(m.Target, at) || within(at, m.Target) {
 				return nil
 			}
@@ -104,7 +114,46 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return slices.Contains(d.State, m.Source) && !settingsDir(m.Target) }) {
 		return nil
 	}
-	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: fmt.Sprintf("volumes: [%s-data:%s]", d.Service, steady.DatabaseDirs(kind)[0])}}
+	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: volumeFor(d)}}
+}
+
+// volumeFor says where a database's volume belongs. Where that depends on a major
+// version that the tag does not name, both are said: the wrong one loses the data.
+func volumeFor(d steady.Declared) string {
+	name := d.Service + "-data"
+	moved := slices.Contains(steady.DatabaseDirs(d.Image), "/var/lib/postgresql") && steady.PostgresMajor(d.Image) == 0
+	switch {
+	case d.DataDir != "":
+		return fmt.Sprintf("volumes: [%s:%s]", name, d.DataDir)
+	case moved:
+		return fmt.Sprintf("name the major version in the tag, then volumes: [%s:/var/lib/postgresql/data] up to PostgreSQL 17, [%s:/var/lib/postgresql] from 18 on", name, name)
+	}
+	return fmt.Sprintf("volumes: [%s:%s]", name, steady.DatabaseDirs(d.Image)[0])
+}
+
+// ofOtherVersions are where another major version of an image keeps its data.
+var ofOtherVersions = []string{"/var/lib/postgresql/data", "/var/lib/influxdb", "/var/lib/influxdb2"}
+
+// dataElsewhere finds a mount above the volume that the image declares itself, and
+// one where another major version has its data.
+func dataElsewhere(_ Input, d steady.Declared) []hit {
+	own := steady.DatabaseVolume(d.Image)
+	if d.Builds || d.Job || own == "" || d.DataDir != "" {
+		return nil
+	}
+	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return within(own, m.Target) && within(m.Target, own) }) {
+		return nil
+	}
+	for _, m := range d.Mounts {
+		text := fmt.Sprintf("%s keeps its data in %s, and not in what %s mounts at %s", d.Image, own, d.Service, m.Target)
+		switch {
+		case slices.Contains(ofOtherVersions, m.Target):
+			return []hit{{path: m.Path, text: text, mend: "for a new database mount it at " + own + "; one that an older version made needs that version's image, or a dump there and a restore here"}}
+		case within(own, m.Target) && m.Source != "" && m.Type != "tmpfs":
+			return []hit{{path: m.Path, text: text, mend: "dump the database first, as its data is in a volume without a name; then mount at " + own + " and restore"}}
+		}
+	}
+	return nil
 }
 
 // settingsDir: what is mounted there is read at the start.

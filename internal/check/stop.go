@@ -13,14 +13,14 @@ import (
 func stopRules() []Rule {
 	return []Rule{
 		{
-			ID: "shell-swallows-stop", Severity: steady.Warning,
+			ID: "shell-swallows-stop", Severity: steady.Warning, many: "services run under a shell that keeps the stop signal",
 			Title: "a shell that stays the first process and swallows SIGTERM",
-			Why:   "The stop signal goes to the first process. A shell does not pass it on, so the service never hears it, runs on for the whole stop_grace_period and is then killed in the middle of what it does.",
+			Why:   "The stop signal goes to the first process. A shell that waits for another command does not pass it on, so the service never hears it, runs on for the whole stop_grace_period and is then killed in the middle of what it does.",
 			Mend:  `begin the last command with exec: sh -c "prepare && exec serve"; in a Dockerfile use the exec form: CMD ["serve"]`,
 			each:  swallows,
 		},
 		{
-			ID: "no-init", Severity: steady.Notice,
+			ID: "no-init", Severity: steady.Notice, many: "services run a program that needs an init as their first process",
 			Title: "a first process that needs an init and has none",
 			Why:   "As process 1 a program gets no default for SIGTERM: node, python, npm and the like go on unless their code handles it. Nobody collects their children either.",
 			Mend:  "init: true",
@@ -41,13 +41,13 @@ func stopRules() []Rule {
 			each:  drainShort,
 		},
 		{
-			ID: "worker-grace", Severity: steady.Warning,
+			ID: "worker-grace", Severity: steady.Warning, many: "workers have ten seconds to end their job",
 			Title: "a worker with the default grace of 10 seconds",
 			Why:   "The job that it works on when it is stopped has ten seconds to end, then it is killed.",
 			Mend:  "stop_grace_period: as long as the longest job",
 			each: func(_ Input, d steady.Declared) []hit {
 				w := worker.FindString(runs(d).words())
-				return one(w != "" && !serves(d) && !d.GraceSet && !d.Job, d.Path(), fmt.Sprintf("%s runs %s and has no stop_grace_period", d.Service, named(w)))
+				return one(w != "" && !serves(d) && !d.GraceSet && !mayEnd(d), d.Path(), fmt.Sprintf("%s runs %s and has no stop_grace_period", d.Service, named(w)))
 			},
 		},
 		{
@@ -65,7 +65,7 @@ func stopRules() []Rule {
 
 func swallows(_ Input, d steady.Declared) []hit {
 	r := runs(d)
-	if d.Job || !r.swallows() {
+	if mayEnd(d) || !r.swallows(d) {
 		return nil
 	}
 	text := d.Service + " runs under a shell that does not pass the stop signal on"
@@ -97,7 +97,7 @@ var orphans = map[string]bool{
 func noInit(_ Input, d steady.Declared) []hit {
 	r := runs(d)
 	bare := orphans[r.program()] && !r.wrapped()
-	return one(bare && !d.Init && !d.Job, r.path, fmt.Sprintf("%s runs %s as its first process without an init", d.Service, r.program()))
+	return one(bare && !d.Init && !d.Job && !(d.RestartSet && mayEnd(d)), r.path, fmt.Sprintf("%s runs %s as its first process without an init", d.Service, r.program()))
 }
 
 var (

@@ -19,26 +19,38 @@ import (
 const never = "never"
 
 type checkFlags struct {
-	failOn choice
-	memory memory
-	sarif  bool
+	severity choice
+	failOn   choice
+	memory   memory
+	sarif    bool
+}
+
+// least is the least severity that is shown: what decides about the exit status is.
+func (o checkFlags) least() steady.Severity {
+	if o.failOn.value == string(steady.Notice) {
+		return steady.Notice
+	}
+	return steady.Severity(o.severity.value)
 }
 
 func (s *session) checkCommand() *cobra.Command {
-	o := checkFlags{failOn: choice{value: string(steady.Failure), allowed: []string{string(steady.Notice), string(steady.Warning), string(steady.Failure), never}}}
+	severities := []string{string(steady.Notice), string(steady.Warning), string(steady.Failure)}
+	o := checkFlags{severity: choice{value: string(steady.Warning), allowed: severities}, failOn: choice{value: string(steady.Failure), allowed: append(slices.Clone(severities), never)}}
 	c := &cobra.Command{
 		Use:   "check [SERVICE...]",
 		Short: "Find in the Compose file what will hurt a deploy",
 		Long: `Find in the Compose files what will hurt a deploy, or the service afterwards. The
 files are only read: no daemon and no Engine are needed. Without --profile, the
-services of all profiles are looked at. docs/check.md lists the rules. The exit
-status is 0 when nothing is found that is as severe as --fail-on says, else 20 or
+services of all profiles are looked at. Findings of severity info, which tell what
+is worth knowing and nothing that is wrong, are shown with --severity info only.
+docs/check.md lists the rules. The exit status is 0 when nothing is found that is as severe as --fail-on says, else 20 or
 21.`,
 		Example: `steady check
 steady -f compose.prod.yml check --fail-on warning
 steady check --sarif > steady.sarif`,
 		RunE: func(c *cobra.Command, args []string) error { return s.check(c.Context(), args, o) },
 	}
+	c.Flags().Var(&o.severity, "severity", "least `severity` that is shown: info, warning or error")
 	c.Flags().Var(&o.failOn, "fail-on", "least `severity` that makes the exit status 20 or 21: info, warning, error or never")
 	c.Flags().Var(&o.memory, "host-memory", "`size` of the memory of the host that it is for, such as 8g; 0 leaves it out (default this machine's)")
 	c.Flags().BoolVar(&o.sarif, "sarif", false, "answer in SARIF 2.1.0, as code hosts show it")
@@ -55,20 +67,31 @@ func (s *session) check(ctx context.Context, services []string, o checkFlags) er
 			return noDeclared(survey, name)
 		}
 	}
-	findings := check.Run(check.Input{Survey: survey, Memory: o.memory.bytes()})
-	if len(services) > 0 {
-		findings = slices.DeleteFunc(findings, func(f steady.Finding) bool { return !slices.Contains(services, f.Service) })
-	}
+	in := check.Input{Survey: survey, Memory: o.memory.bytes(), Only: services}
+	all := check.Summary(in)
+	findings := atLeast(all, o.least())
 	switch {
 	case o.sarif:
-		s.print(s.sarif(findings))
+		s.print(s.sarif(atLeast(check.Run(in), o.least())))
 	case s.json():
 		s.print(object(map[string]any{"project": survey.Project, "files": survey.Files, "findings": findings}))
 	default:
 		s.showFindings(findings)
-		s.print(counted(findings) + " in " + listed(s.relative(survey.Files)))
+		s.print(counted(findings) + " in " + listed(s.relative(survey.Files)) + hidden(len(all)-len(findings)))
 	}
 	return found(findings, o.failOn.value)
+}
+
+func atLeast(findings []steady.Finding, least steady.Severity) []steady.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f steady.Finding) bool { return !f.Severity.AtLeast(least) })
+}
+
+// hidden tells how many findings are not shown, and how to see them.
+func hidden(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d below the severity that is shown: --severity info)", n)
 }
 
 func noDeclared(survey steady.Survey, name string) error {

@@ -37,6 +37,9 @@ func (s *session) showFindings(findings []steady.Finding) {
 			head = y.bold(fmt.Sprintf("%s:%d:%d:", s.relative([]string{f.Place.File})[0], f.Place.Line, f.Place.Column)) + " " + head
 		}
 		s.print(head)
+		if len(f.Also) > 0 {
+			s.print("  also  " + s.places(f.Also))
+		}
 		for _, l := range f.Lines {
 			s.print("  " + y.dim("| "+printable(l)))
 		}
@@ -49,6 +52,21 @@ func (s *session) showFindings(findings []steady.Finding) {
 		}
 		told[f.Rule] = f.Mend
 	}
+}
+
+// maxPlaces bounds how many further places are listed.
+const maxPlaces = 6
+
+// places lists where else something stands: "compose.yaml:12:5, compose.yaml:30:5".
+func (s *session) places(all []steady.Place) string {
+	var out []string
+	for _, p := range all[:min(len(all), maxPlaces)] {
+		out = append(out, fmt.Sprintf("%s:%d:%d", s.relative([]string{p.File})[0], p.Line, p.Column))
+	}
+	if more := len(all) - maxPlaces; more > 0 {
+		out = append(out, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(out, ", ")
 }
 
 func coloured(y style, v steady.Severity) string {

@@ -26,9 +26,9 @@ func (p *places) variables(path string, m types.MappingWithEquals) []steady.Vari
 		raw, stands := p.raw[at]
 		v := steady.Variable{Name: name, Path: at}
 		if stands && raw != "" {
-			v.Literal = len(variablesIn(raw)) == 0
-			if whole := fallback.FindString(raw); whole != "" && whole == raw {
-				v.Fallback = true
+			v.Literal = len(variablesIn(raw)) == 0 && !noSecret(raw)
+			if m := fallback.FindStringSubmatch(raw); m != nil && m[0] == raw {
+				v.Fallback = !noSecret(m[1])
 			}
 			v.Credentials = literalPassword(raw)
 		}
@@ -36,6 +36,15 @@ func (p *places) variables(path string, m types.MappingWithEquals) []steady.Vari
 	}
 	return out
 }
+
+// noSecret says whether a value is a switch or a path, which is no secret under
+// whatever name.
+func noSecret(value string) bool { return switches.MatchString(value) || aPath.MatchString(value) }
+
+var (
+	switches = regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|0|1|none|null|invalid|enabled|disabled|required|optional)$`)
+	aPath    = regexp.MustCompile(`^(?:\.{0,2}/|file:/)[\w./-]*$`)
+)
 
 func literalPassword(raw string) bool {
 	m := credentials.FindStringSubmatch(raw)

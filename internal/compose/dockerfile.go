@@ -53,7 +53,7 @@ func parseDockerfile(file, text, target string) steady.Dockerfile {
 			}
 			var base string
 			base, name = fromOf(rest)
-			now, own = steady.Dockerfile{File: file}, false
+			now, own = steady.Dockerfile{File: file, Base: base}, false
 			if s, ok := stages[strings.ToLower(base)]; ok {
 				now = s
 			}

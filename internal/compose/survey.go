@@ -35,7 +35,8 @@ func Look(ctx context.Context, o Options) (steady.Survey, error) {
 	if err != nil {
 		return steady.Survey{}, err
 	}
-	if len(o.Profiles) == 0 && len(o.Services) == 0 {
+	all := len(o.Profiles) == 0 && len(o.Services) == 0
+	if all {
 		o.Profiles = []string{"*"}
 	}
 	model, required, err := lenient(ctx, o)
@@ -46,7 +47,9 @@ func Look(ctx context.Context, o Options) (steady.Survey, error) {
 	if err != nil {
 		return steady.Survey{}, refusal(model.ComposeFiles, err)
 	}
-	return surveyOf(enabled, warn(), required)
+	survey, err := surveyOf(enabled, warn(), required)
+	survey.AllProfiles = all
+	return survey, err
 }
 
 // lenient parses the files, and fills in variables that must be set.
@@ -174,6 +177,10 @@ func declaredOf(model *types.Project, s types.ServiceConfig, at *places) (steady
 		Privileged:   s.Privileged, LogBounded: logBounded(s), Labels: sortedKeys(s.Labels),
 		Environment: at.variables("services."+s.Name+".environment", s.Environment),
 		Attached:    s.NetworksByPriority(),
+		Profiles:    s.Profiles, Passwords: at.passwords("services." + s.Name),
+	}
+	if dir := s.Environment["PGDATA"]; dir != nil {
+		d.DataDir = *dir
 	}
 	_, service := own.service["drain.requests"]
 	_, project := own.project["drain.requests"]

@@ -133,15 +133,15 @@ func TestLook_ReadsTheDockerfile(t *testing.T) {
 		text, target string
 		want         steady.Dockerfile
 	}{
-		"exec form":  {"FROM a\nCMD [\"x\", \"y\"]\n", "", steady.Dockerfile{Command: []string{"x", "y"}, CommandAt: 2}},
-		"shell form": {"FROM a\nRUN b\nCMD x \\\n  # why\n  y\n", "", steady.Dockerfile{Command: []string{"x y"}, CommandShell: true, CommandAt: 3}},
+		"exec form":  {"FROM a\nCMD [\"x\", \"y\"]\n", "", steady.Dockerfile{Base: "a", Command: []string{"x", "y"}, CommandAt: 2}},
+		"shell form": {"FROM a\nRUN b\nCMD x \\\n  # why\n  y\n", "", steady.Dockerfile{Base: "a", Command: []string{"x y"}, CommandShell: true, CommandAt: 3}},
 		"the last stage": {"FROM a AS one\nCMD one\nFROM b\n", "",
-			steady.Dockerfile{}},
-		"inherited": {"FROM a AS one\nCMD [\"one\"]\nFROM one\n", "", steady.Dockerfile{Command: []string{"one"}, CommandAt: 2}},
+			steady.Dockerfile{Base: "b"}},
+		"inherited": {"FROM a AS one\nCMD [\"one\"]\nFROM one\n", "", steady.Dockerfile{Base: "a", Command: []string{"one"}, CommandAt: 2}},
 		"an entrypoint drops what was inherited": {"FROM a AS one\nCMD [\"one\"]\nFROM one\nENTRYPOINT [\"e\"]\n", "",
-			steady.Dockerfile{Entrypoint: []string{"e"}, EntrypointAt: 4}},
-		"target":      {"FROM a AS one\nCMD [\"one\"]\nFROM b AS two\nCMD two\n", "one", steady.Dockerfile{Command: []string{"one"}, CommandAt: 2}},
-		"healthcheck": {"FROM a\nHEALTHCHECK CMD x\n", "", steady.Dockerfile{HealthcheckStandsHere: true}},
+			steady.Dockerfile{Base: "a", Entrypoint: []string{"e"}, EntrypointAt: 4}},
+		"target":      {"FROM a AS one\nCMD [\"one\"]\nFROM b AS two\nCMD two\n", "one", steady.Dockerfile{Base: "a", Command: []string{"one"}, CommandAt: 2}},
+		"healthcheck": {"FROM a\nHEALTHCHECK CMD x\n", "", steady.Dockerfile{Base: "a", HealthcheckStandsHere: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, map[string]string{"Dockerfile": c.text, "compose.yaml": "services: {web: {build: {context: ., target: \"" + c.target + "\"}}}"})
