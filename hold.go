@@ -66,3 +66,18 @@ type GateStatus struct {
 	Bytes   int64         `json:"bytes"`   // of bodies in memory meanwhile
 	Lease   time.Duration `json:"lease"`   // until it opens by itself; 0: it is open
 }
+
+// quietShare is how much of the time for which visitors may be held is at most spent on
+// quiet moments of open streams: a tenth.
+const quietShare = 10
+
+// BriefDrain is the drain's clocks where others wait for its end: each stream is ended at
+// its next quiet moment.
+func (s Spec) BriefDrain() Drain {
+	d := s.Drain
+	d.Streams = 0
+	if g := s.Gate(); g != nil && d.Quiet >= 0 {
+		d.Quiet = max(min(d.Patience(), g.For/quietShare), 1)
+	}
+	return d
+}

@@ -5,7 +5,8 @@ type Losses struct {
 	Requests      int64 `json:"requests"`       // all
 	Lost          int64 `json:"lost"`           // answered by us instead or broken off, cut ones included
 	Cut           int64 `json:"cut"`            // of Lost: by the drain's clock
-	StreamsCut    int64 `json:"streams_cut"`    // by the drain's clock, without a way to say so
+	StreamsCut    int64 `json:"streams_cut"`    // by the drain's clock, whatever was under way
+	StreamsQuiet  int64 `json:"streams_quiet"`  // by the drain's clock, while nothing was under way: no loss
 	StreamsClosed int64 `json:"streams_closed"` // by the drain's clock, in an orderly way: no loss
 	Streams       int64 `json:"streams"`        // begun
 }
@@ -22,6 +23,7 @@ func (s ServiceReceipt) Losses() Losses {
 		Cut:           max(c.Cut, int64(d.Cut)),
 		Lost:          max(c.Lost, int64(d.Cut)),
 		StreamsCut:    max(c.StreamsCut, int64(d.StreamsCut)),
+		StreamsQuiet:  max(c.StreamsQuiet, int64(d.StreamsQuiet)),
 		StreamsClosed: max(c.StreamsClosed, int64(d.StreamsClosed)),
 	}
 }
@@ -35,6 +37,7 @@ func (r Receipt) Losses() Losses {
 		l.Lost += o.Lost
 		l.Cut += o.Cut
 		l.StreamsCut += o.StreamsCut
+		l.StreamsQuiet += o.StreamsQuiet
 		l.StreamsClosed += o.StreamsClosed
 		l.Streams += o.Streams
 	}

@@ -64,9 +64,9 @@ func TestReading_OfANewProxyIsWhatWasCounted(t *testing.T) {
 
 func TestLosses_OfStreamsAndOfWhatOnlyTheDrainSawAreLosses(t *testing.T) {
 	s := steady.ServiceReceipt{Releases: map[int]steady.Counts{1: {Requests: 10, Lost: 2, Cut: 1}, 2: {Requests: 5, StreamsCut: 1, Streams: 4}},
-		Drained: steady.Drained{Cut: 1, StreamsCut: 3, StreamsClosed: 2}}
+		Drained: steady.Drained{Cut: 1, StreamsCut: 3, StreamsClosed: 2, StreamsQuiet: 9}}
 	l := steady.Receipt{Services: []steady.ServiceReceipt{s, s}}.Losses()
-	if l != (steady.Losses{Requests: 30, Lost: 4, Cut: 2, StreamsCut: 6, StreamsClosed: 4, Streams: 8}) || l.Sum() != 10 {
+	if l != (steady.Losses{Requests: 30, Lost: 4, Cut: 2, StreamsCut: 6, StreamsClosed: 4, StreamsQuiet: 18, Streams: 8}) || l.Sum() != 10 {
 		t.Errorf("%+v", l)
 	}
 }

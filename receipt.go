@@ -15,7 +15,8 @@ type Counts struct {
 	Streams       int64 `json:"streams"`        // WebSocket, SSE and TCP connections begun
 	StreamsEnded  int64 `json:"streams_ended"`  // ended by client or app
 	StreamsClosed int64 `json:"streams_closed"` // closed by us in an orderly way when the clock ran out
-	StreamsCut    int64 `json:"streams_cut"`    // cut by us when the clock ran out
+	StreamsQuiet  int64 `json:"streams_quiet"`  // ended by us when the clock ran out, while nothing was under way
+	StreamsCut    int64 `json:"streams_cut"`    // cut by us when the clock ran out, whatever was under way
 
 	// Maintained are answered with a maintenance's page, or closed because of it;
 	// they are in no other count.
@@ -32,7 +33,7 @@ func (c Counts) Minus(o Counts) Counts {
 		Requests: c.Requests - o.Requests, Answered: c.Answered - o.Answered, Errors: c.Errors - o.Errors,
 		Lost: c.Lost - o.Lost, Cut: c.Cut - o.Cut, Left: c.Left - o.Left, Retried: c.Retried - o.Retried,
 		Streams: c.Streams - o.Streams, StreamsEnded: c.StreamsEnded - o.StreamsEnded,
-		StreamsClosed: c.StreamsClosed - o.StreamsClosed, StreamsCut: c.StreamsCut - o.StreamsCut,
+		StreamsClosed: c.StreamsClosed - o.StreamsClosed, StreamsQuiet: c.StreamsQuiet - o.StreamsQuiet, StreamsCut: c.StreamsCut - o.StreamsCut,
 		Maintained: c.Maintained - o.Maintained,
 		Held:       c.Held - o.Held, Turned: c.Turned - o.Turned, Elder: c.Elder - o.Elder,
 	}
@@ -55,7 +56,8 @@ type Drained struct {
 	Streams       int           `json:"streams"`        // open when it began
 	StreamsEnded  int           `json:"streams_ended"`  // by themselves
 	StreamsClosed int           `json:"streams_closed"` // by us, in an orderly way (WebSocket close frame, end of a response)
-	StreamsCut    int           `json:"streams_cut"`    // by us, without a way to say so (raw TCP)
+	StreamsQuiet  int           `json:"streams_quiet"`  // by us, while nothing was under way (raw TCP)
+	StreamsCut    int           `json:"streams_cut"`    // by us, whatever was under way
 }
 
 // Plus adds another drain: numbers add up, Longest is the longer one.
@@ -66,6 +68,7 @@ func (d Drained) Plus(o Drained) Drained {
 	d.Streams += o.Streams
 	d.StreamsEnded += o.StreamsEnded
 	d.StreamsClosed += o.StreamsClosed
+	d.StreamsQuiet += o.StreamsQuiet
 	d.StreamsCut += o.StreamsCut
 	return d
 }

@@ -31,9 +31,9 @@ func TestCounts_MinusAndPlusHoldForEveryField(t *testing.T) {
 }
 
 func TestDrained_PlusAddsUpAndKeepsTheLongest(t *testing.T) {
-	a := steady.Drained{Requests: 1, Longest: 3 * time.Second, Cut: 2, Streams: 3, StreamsEnded: 4, StreamsClosed: 5, StreamsCut: 6}
-	b := steady.Drained{Requests: 10, Longest: 2 * time.Second, Cut: 20, Streams: 30, StreamsEnded: 40, StreamsClosed: 50, StreamsCut: 60}
-	want := steady.Drained{Requests: 11, Longest: 3 * time.Second, Cut: 22, Streams: 33, StreamsEnded: 44, StreamsClosed: 55, StreamsCut: 66}
+	a := steady.Drained{Requests: 1, Longest: 3 * time.Second, Cut: 2, Streams: 3, StreamsEnded: 4, StreamsClosed: 5, StreamsQuiet: 7, StreamsCut: 6}
+	b := steady.Drained{Requests: 10, Longest: 2 * time.Second, Cut: 20, Streams: 30, StreamsEnded: 40, StreamsClosed: 50, StreamsQuiet: 70, StreamsCut: 60}
+	want := steady.Drained{Requests: 11, Longest: 3 * time.Second, Cut: 22, Streams: 33, StreamsEnded: 44, StreamsClosed: 55, StreamsQuiet: 77, StreamsCut: 66}
 	for _, got := range []steady.Drained{a.Plus(b), b.Plus(a)} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)

@@ -205,11 +205,22 @@ type Update struct {
 	Watch *Watch `json:"watch,omitempty"` // what is asked of the new release meanwhile; nil: DefaultWatch
 }
 
-// Drain holds the two clocks of a drain. What outlives its clock is cut, counted
-// and told.
+// Drain holds the clocks of a drain. What outlives its clock is cut, counted and
+// told.
 type Drain struct {
 	Requests time.Duration `json:"requests"`
 	Streams  time.Duration `json:"streams"` // also for TCP connections
+	// Quiet is how long each stream that must end may go on until a moment at which
+	// nothing of it is under way. 0: DefaultDrainQuiet; below 0: not at all.
+	Quiet time.Duration `json:"quiet,omitzero"`
+}
+
+// Patience is how long a stream that must end may wait for a quiet moment.
+func (d Drain) Patience() time.Duration {
+	if d.Quiet == 0 {
+		return DefaultDrainQuiet
+	}
+	return max(d.Quiet, 0)
 }
 
 // Defaults where Compose files and x-steady are silent.
@@ -217,6 +228,7 @@ const (
 	DefaultStopGrace     = 10 * time.Second // Compose's own
 	DefaultDrainRequests = 30 * time.Second
 	DefaultDrainStreams  = 30 * time.Second
+	DefaultDrainQuiet    = 2 * time.Second
 	DefaultProbeInterval = 50 * time.Millisecond // zero-loss.md: readiness is seen within 100 ms
 	DefaultExecInterval  = 250 * time.Millisecond
 	DefaultProbeTimeout  = 2 * time.Second

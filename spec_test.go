@@ -20,6 +20,7 @@ func TestDefaults_Table(t *testing.T) {
 DefaultStopGrace      10s
 DefaultDrainRequests  30s
 DefaultDrainStreams   30s
+DefaultDrainQuiet     2s
 DefaultProbeInterval  50ms
 DefaultExecInterval   250ms
 DefaultProbeTimeout   2s
@@ -38,6 +39,7 @@ DefaultFailureAction  rollback
 		{"DefaultStopGrace", steady.DefaultStopGrace},
 		{"DefaultDrainRequests", steady.DefaultDrainRequests},
 		{"DefaultDrainStreams", steady.DefaultDrainStreams},
+		{"DefaultDrainQuiet", steady.DefaultDrainQuiet},
 		{"DefaultProbeInterval", steady.DefaultProbeInterval},
 		{"DefaultExecInterval", steady.DefaultExecInterval},
 		{"DefaultProbeTimeout", steady.DefaultProbeTimeout},
@@ -199,5 +201,30 @@ func TestObserved_FindsReplicas(t *testing.T) {
 	}
 	if _, ok := o.Named("d"); ok {
 		t.Error("found a replica that is not there")
+	}
+}
+
+func TestDrain_StreamsWaitForAQuietMomentNoLongerThanVisitorsCan(t *testing.T) {
+	const second = time.Second
+	for name, c := range map[string]struct {
+		quiet, held time.Duration
+		want, brief time.Duration // patience; while others wait
+	}{
+		"by default":      {0, 0, steady.DefaultDrainQuiet, steady.DefaultHoldFor / 10},
+		"longer":          {10 * second, 0, 10 * second, steady.DefaultHoldFor / 10},
+		"shorter":         {second, 0, second, second},
+		"not held long":   {0, second, steady.DefaultDrainQuiet, second / 10},
+		"not held at all": {0, 5, steady.DefaultDrainQuiet, 1},
+		"none":            {-1, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := steady.Spec{Drain: steady.Drain{Requests: second, Streams: second, Quiet: c.quiet}, Holding: &steady.Holding{For: c.held}}
+			if got := s.Drain.Patience(); got != c.want {
+				t.Errorf("patience %s, want %s", got, c.want)
+			}
+			if b := s.BriefDrain(); b.Patience() != c.brief || b.Streams != 0 || b.Requests != second {
+				t.Errorf("brief %+v, want patience %s", b, c.brief)
+			}
+		})
 	}
 }

@@ -89,6 +89,9 @@ func tallied(r steady.Receipt) string {
 	if l.StreamsCut > 0 {
 		parts = append(parts, count(l.StreamsCut, "stream")+" cut")
 	}
+	if l.StreamsQuiet > 0 {
+		parts = append(parts, count(l.StreamsQuiet, "stream")+" ended quietly")
+	}
 	if l.StreamsClosed > 0 {
 		parts = append(parts, count(l.StreamsClosed, "stream")+" closed in order when the drain's clock ran out")
 	}
@@ -112,6 +115,9 @@ func drainText(d steady.Drained) string {
 		text := count(int64(d.Streams), "stream") + ", " + number(int64(d.StreamsEnded)) + " ended"
 		if d.StreamsClosed > 0 {
 			text += ", " + number(int64(d.StreamsClosed)) + " closed"
+		}
+		if d.StreamsQuiet > 0 {
+			text += ", " + number(int64(d.StreamsQuiet)) + " quiet"
 		}
 		if d.StreamsCut > 0 {
 			text += ", " + number(int64(d.StreamsCut)) + " cut"

@@ -42,7 +42,7 @@ func receiptText(r steady.Rollout, y style) string {
 
 // releaseFigures is a line per release; release 0 is what found no replica.
 func releaseFigures(x steady.Receipt) string {
-	rows := [][]string{{"SERVICE", "RELEASE", "REQUESTS", "2XX", "3XX", "4XX", "5XX", "LOST", "CUT", "LEFT", "RETRIED", "STREAMS", "ENDED", "CLOSED", "CUT"}}
+	rows := [][]string{{"SERVICE", "RELEASE", "REQUESTS", "2XX", "3XX", "4XX", "5XX", "LOST", "CUT", "LEFT", "RETRIED", "STREAMS", "ENDED", "CLOSED", "QUIET", "CUT"}}
 	for _, s := range x.Services {
 		for _, n := range slices.Sorted(maps.Keys(s.Releases)) {
 			c, a := s.Releases[n], s.Answers[n]
@@ -55,7 +55,7 @@ func releaseFigures(x steady.Receipt) string {
 			}
 			row := []string{s.Service, name}
 			for _, v := range []int64{c.Requests, a.Classes[2], a.Classes[3], a.Classes[4], a.Classes[5], c.Lost, c.Cut, c.Left, c.Retried,
-				c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsCut} {
+				c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsQuiet, c.StreamsCut} {
 				row = append(row, number(v))
 			}
 			rows = append(rows, row)

@@ -47,7 +47,7 @@ func TestBudget_IsKeptToTheLastRequest(t *testing.T) {
 	}{
 		{"0", steady.Losses{Requests: 10}, true},
 		{"0", steady.Losses{Requests: 10, StreamsCut: 1}, false},
-		{"0", steady.Losses{Requests: 10, StreamsClosed: 5}, true},
+		{"0", steady.Losses{Requests: 10, StreamsClosed: 5, StreamsQuiet: 5}, true},
 		{"2", steady.Losses{Requests: 10, Lost: 1, Cut: 1, StreamsCut: 1}, true},
 		{"0%", steady.Losses{Requests: 10}, true},
 		{"0.1%", steady.Losses{Requests: 1000, Lost: 1}, true},

@@ -46,11 +46,11 @@ const stack = `[
  {"kind": "step", "service": "web", "release": 42, "step": "probe", "step_id": "w2", "replica": "shop-web-42-1", "text": "200 / after 80ms"},
  {"kind": "step", "service": "web", "release": 42, "step": "probe", "step_id": "w3", "replica": "shop-web-42-2", "text": "200 / after 95ms"},
  {"kind": "step", "service": "db", "step": "drain", "step_id": "d1", "replica": "shop-db-41-1", "drained":
-   {"requests": 2, "longest": 30000000000, "cut": 1, "streams": 3, "streams_ended": 1, "streams_closed": 1, "streams_cut": 1}},
+   {"requests": 2, "longest": 30000000000, "cut": 1, "streams": 5, "streams_ended": 1, "streams_closed": 1, "streams_quiet": 2, "streams_cut": 1}},
  {"kind": "step", "service": "db", "step": "drain", "step_id": "d2", "replica": "shop-db-41-2", "drained": {}},
  {"kind": "done", "state": "done", "receipt": {"took": 65000000000, "services": [
    {"service": "db", "from": 41, "to": 42, "releases": {"41": {"requests": 1000, "lost": 1, "cut": 1, "streams_cut": 1, "streams_closed": 1}},
-    "drained": {"cut": 1, "streams_cut": 1, "streams_closed": 1}},
+    "drained": {"cut": 1, "streams_cut": 1, "streams_quiet": 2, "streams_closed": 1}},
    {"service": "web", "to": 42, "releases": {"42": {"requests": 5}}}]}}
 ]`
 
@@ -98,11 +98,11 @@ shop/web  release 42  sha256:77aa77aa77aa…
   web  probe   | 503 /
   web  probe   web-42-1: 200 / after 80ms
   web  probe   web-42-2: 200 / after 95ms
-  db   drain   db-41-1, 2 requests, longest 30s, 1 cut; 3 streams, 1 ended, 1 closed, 1 cut
+  db   drain   db-41-1, 2 requests, longest 30s, 1 cut; 5 streams, 1 ended, 1 closed, 2 quiet, 1 cut
   db   drain   db-41-2, nothing in flight
-deployed shop/db release 42: 1,000 requests, 1 lost (1 cut when the drain's clock ran out), 1 stream cut, 1 stream closed in order when the drain's clock ran out
+deployed shop/db release 42: 1,000 requests, 1 lost (1 cut when the drain's clock ran out), 1 stream cut, 2 streams ended quietly, 1 stream closed in order when the drain's clock ran out
 deployed shop/web release 42: 5 requests, 0 lost
-deployed shop in 1m05s: 2 services, 1,005 requests, 1 lost (1 cut when the drain's clock ran out), 1 stream cut, 1 stream closed in order when the drain's clock ran out
+deployed shop in 1m05s: 2 services, 1,005 requests, 1 lost (1 cut when the drain's clock ran out), 1 stream cut, 2 streams ended quietly, 1 stream closed in order when the drain's clock ran out
 `, "\n")
 	if diff := cmp.Diff(want, plain(t, steady.KindDeploy, stack)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

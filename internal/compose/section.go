@@ -152,6 +152,18 @@ func duration(v any) (any, error) {
 	return d, nil
 }
 
+// quiet is a duration as steady.Drain.Quiet has it, where 0 stands for the default.
+func quiet(v any) (any, error) {
+	d, err := duration(v)
+	switch {
+	case err != nil || d == Forever:
+		return nil, fmt.Errorf("%v is no duration such as 2s or 500ms", v)
+	case d == time.Duration(0):
+		return time.Duration(-1), nil
+	}
+	return d, nil
+}
+
 func count(v any) (any, error) {
 	n, err := strconv.Atoi(fmt.Sprint(v))
 	if err != nil || n < 1 || n > math.MaxInt16 {

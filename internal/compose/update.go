@@ -54,6 +54,7 @@ func drainOf(own settings) steady.Drain {
 	return steady.Drain{
 		Requests: setting(own, "drain.requests", steady.DefaultDrainRequests),
 		Streams:  setting(own, "drain.streams", steady.DefaultDrainStreams),
+		Quiet:    setting(own, "drain.quiet", time.Duration(0)),
 	}
 }
 

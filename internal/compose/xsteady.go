@@ -52,6 +52,8 @@ func Keys() []Key {
 			Doc: "How long requests in flight may take to end before the old replica is stopped."},
 		{Name: "drain.streams", Type: "duration", Default: steady.DefaultDrainStreams.String(), parse: duration,
 			Doc: "The same for WebSockets, event streams and TCP connections. A service whose old replica must go before the new one starts does not wait for them: others wait meanwhile."},
+		{Name: "drain.quiet", Type: "duration", Default: steady.DefaultDrainQuiet.String(), parse: quiet,
+			Doc: "How long a stream whose time is over may go on until nothing of it is under way: its server has spoken last, and neither side for a moment. A tenth of hold.for at most where others wait. 0s ends it at once, whatever is under way."},
 		{Name: "sticky", Type: "true | false", Default: "false", parse: boolean,
 			Doc: "Whether a client stays at one replica, by a cookie that the proxy sets, as long as that replica takes traffic. Setting sticky.cookie or sticky.ttl is true as well."},
 		{Name: "sticky.cookie", Type: "name", Default: steady.DefaultStickyCookie, parse: cookie,

@@ -21,12 +21,13 @@ func TestXSteady_RefusesAKeyItDoesNotKnow(t *testing.T) {
 		"at the top":             {"x-steady: {probes: 1}\n" + one, "compose.yaml:1: x-steady.probes: unknown key", ", drain, "},
 		"in a service only":      {"x-steady: {probe: {path: /}}\n" + one, "x-steady.probe.path: stands within a service only", "services.SERVICE.x-steady"},
 		"in a group":             {"x-steady: {probe: {raise: 1}}\n" + one, "x-steady.probe.raise: unknown key", "known keys: probe.deadline, probe.interval, probe.rise, probe.settle, probe.timeout"},
-		"a group as a value":     {"x-steady: {drain: 5s}\n" + one, "x-steady.drain: must be a mapping", "known keys: drain.requests, drain.streams"},
+		"a group as a value":     {"x-steady: {drain: 5s}\n" + one, "x-steady.drain: must be a mapping", "known keys: drain.quiet, drain.requests, drain.streams"},
 		"a group in a service":   {"x-steady: {canary: true}\n" + one, "x-steady.canary: stands within a service only", ""},
 		"no mapping":             {"x-steady: yes\n" + one, "x-steady: must be a mapping", "known keys"},
 		"no duration":            {"x-steady: {monitor: soon}\n" + one, "x-steady.monitor: soon is no duration", "watch window"},
 		"negative duration":      {"x-steady: {monitor: -1s}\n" + one, "x-steady.monitor: -1s is no duration", "watch window"},
 		"no choice":              {"x-steady: {strategy: blue}\n" + one, "blue is none of start-first, stop-first", ""},
+		"no time for quiet":      {"x-steady: {drain: {quiet: forever}}\n" + one, "forever is no duration such as 2s", ""},
 		"no such internal":       {"x-steady: {internal: sometimes}\n" + one, "sometimes is none of auto, on, off", ""},
 		"twice":                  {"x-steady: {strategy: stop-first, order: stop-first}\n" + one, "x-steady.order: strategy is set too", ""},
 		"no port":                {"services: {web: {image: x, x-steady: {probe: {port: 70000}}}}", "70000 is no port", ""},
@@ -118,5 +119,15 @@ func TestKeys_AreToldWithDefaultAndMeaning(t *testing.T) {
 			t.Errorf("%s stands twice", k.Name)
 		}
 		seen[k.Name] = true
+	}
+}
+
+func TestXSteady_DrainQuietTellsNoneFromTheDefault(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": 0, "x-steady: {drain: {quiet: 3s}}": 3 * time.Second, "x-steady: {drain: {quiet: 0s}}": -1,
+	} {
+		if s := loadText(t, text+"\nservices: {web: {image: x}}").Specs[0]; s.Drain.Quiet != want {
+			t.Errorf("%q: %v, want %v", text, s.Drain.Quiet, want)
+		}
 	}
 }

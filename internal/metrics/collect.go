@@ -113,6 +113,7 @@ func (g gathering) flow(f steady.Flow, labels ...string) {
 	g.count(g.streams, float64(c.Streams), labels...)
 	g.count(g.streamsEnded, float64(c.StreamsEnded), with("ended")...)
 	g.count(g.streamsEnded, float64(c.StreamsClosed), with("closed")...)
+	g.count(g.streamsEnded, float64(c.StreamsQuiet), with("quiet")...)
 	g.count(g.streamsEnded, float64(c.StreamsCut), with("cut")...)
 	g.gauge(g.streamsOpen, float64(f.Open.Streams), labels...)
 }

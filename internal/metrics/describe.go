@@ -48,7 +48,7 @@ func describeAll() descriptions {
 		waits:        describe("held_duration_seconds", "How long those waited that were held at the gate.", perService...),
 		elder:        describe("elder_requests_total", "Requests for an asset that the release was asked for when the one after it answered 404; they are the other one's in every other count.", perRelease...),
 		streams:      describe("streams_total", "WebSockets, event streams and TCP connections begun.", perRelease...),
-		streamsEnded: describe("streams_ended_total", "Streams that are over: ended by client or app, closed by a drain in an orderly way, or cut by it.", append(perRelease, "how")...),
+		streamsEnded: describe("streams_ended_total", "Streams that are over: ended by client or app, closed by a drain in their own protocol, ended by it at a quiet moment, or cut by it.", append(perRelease, "how")...),
 		streamsOpen:  describe("streams_open", "Streams that are open.", perRelease...),
 
 		drains:          describe("drains_total", "Drains that are over."),

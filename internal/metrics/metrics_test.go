@@ -32,7 +32,7 @@ func full(context.Context) Snapshot {
 		Flows: steady.Flows{"shop/api": {
 			0: {Counts: steady.Counts{Lost: 3, Held: 11, Turned: 2}, Waits: took, Waited: 30 * time.Second},
 			42: {
-				Counts:  steady.Counts{Requests: 107, Answered: 100, Lost: 4, Left: 2, Cut: 1, Retried: 8, Streams: 12, StreamsEnded: 3, StreamsClosed: 2, StreamsCut: 1, Elder: 9},
+				Counts:  steady.Counts{Requests: 107, Answered: 100, Lost: 4, Left: 2, Cut: 1, Retried: 8, Streams: 12, StreamsEnded: 3, StreamsClosed: 2, StreamsQuiet: 5, StreamsCut: 1, Elder: 9},
 				Classes: [6]int64{0, 1, 90, 2, 4, 3}, Took: took, Sum: 20 * time.Second, Open: steady.Open{Requests: 1, Streams: 6}, Routed: true,
 			},
 		}},
@@ -78,7 +78,7 @@ steady_replica_cpu_limit_cores{project="shop",release="42",replica="shop-api-42-
 # HELP steady_serving_release Number of the release that serves.
 # TYPE steady_serving_release gauge
 steady_serving_release{project="shop",service="api"} 42
-# HELP steady_streams_ended_total Streams that are over: ended by client or app, closed by a drain in an orderly way, or cut by it.
+# HELP steady_streams_ended_total Streams that are over: ended by client or app, closed by a drain in their own protocol, ended by it at a quiet moment, or cut by it.
 # TYPE steady_streams_ended_total counter
 steady_streams_ended_total{how="closed",project="shop",release="0",service="api"} 0
 steady_streams_ended_total{how="closed",project="shop",release="42",service="api"} 2
@@ -86,6 +86,8 @@ steady_streams_ended_total{how="cut",project="shop",release="0",service="api"} 0
 steady_streams_ended_total{how="cut",project="shop",release="42",service="api"} 1
 steady_streams_ended_total{how="ended",project="shop",release="0",service="api"} 0
 steady_streams_ended_total{how="ended",project="shop",release="42",service="api"} 3
+steady_streams_ended_total{how="quiet",project="shop",release="0",service="api"} 0
+steady_streams_ended_total{how="quiet",project="shop",release="42",service="api"} 5
 `
 	err := testutil.GatherAndCompare(m.registry, strings.NewReader(want), "steady_requests_total", "steady_replicas_ready",
 		"steady_replica_cpu_limit_cores", "steady_serving_release", "steady_streams_ended_total")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // answer is the body of an upstream's answer on its way to the client. It notes
@@ -18,17 +19,21 @@ type answer struct {
 	tunnel   atomic.Pointer[tunnel]
 
 	sse    bool
-	opaque bool // compressed: events cannot be told, any read's end will do
+	opaque bool    // compressed: events cannot be told, only silence
+	ending *ending // of an event stream
 
 	mu      sync.Mutex
 	between bool // between two events
-	ending  bool
+	last    bool // the event under way is the last
 	ended   bool // between two events, by us
 	newline byte // line ends seen at the end: '\n' after one, '\r' after a lone \r, 0 after none
 	seen    byte // last byte
 }
 
 func (a *answer) Read(b []byte) (int, error) {
+	if a.ending != nil {
+		a.ending.passed(fromServer) // what was read before
+	}
 	n, err := a.body.Read(b)
 	if a.line != nil && err != nil {
 		a.line.done(err == io.EOF)
@@ -37,6 +42,9 @@ func (a *answer) Read(b []byte) (int, error) {
 		err = a.x.in.Context().Err() // the line says that its deadline has passed
 	}
 	if a.sse {
+		if n > 0 {
+			a.ending.heard(fromServer)
+		}
 		return a.events(b, n, err)
 	}
 	if err != nil && err != io.EOF {
@@ -48,6 +56,9 @@ func (a *answer) Read(b []byte) (int, error) {
 // Close ends the answer. One not read to its end takes its connection with it:
 // net/http's own body would read on to the end.
 func (a *answer) Close() error {
+	if a.ending != nil {
+		a.ending.stop()
+	}
 	if a.line == nil {
 		return a.body.Close()
 	}
@@ -60,13 +71,13 @@ func (a *answer) Close() error {
 func (a *answer) events(b []byte, n int, err error) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ended || a.ending && a.between {
+	if a.ended || a.last && a.between {
 		a.ended = true
 		return 0, io.EOF
 	}
 	for i, c := range b[:n] {
 		a.follow(c)
-		if a.between && a.ending {
+		if a.between && a.last {
 			a.ended = true
 			return i + 1, io.EOF
 		}
@@ -97,19 +108,36 @@ func (a *answer) follow(c byte) {
 	}
 }
 
-// end asks the event stream to end after the event under way, at once where
-// there is none.
-func (a *answer) end() {
+// end asks the event stream to end after the event under way, at once where there is
+// none. One whose events cannot be told ends when its server has been silent for a
+// while.
+func (a *answer) end(patience time.Duration) {
+	if a.opaque {
+		a.ending.begin(patience)
+		return
+	}
+	a.finish(true)
+}
+
+func (a *answer) finish(bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ending = true
+	a.last = true
 	if a.between {
 		a.x.cancel(errEnded) // wakes a Read that waits for the next event
 	}
+	return true
 }
 
-func (a *answer) orderly() bool {
+// nothingUnread: an event stream has nothing to hear of its client, and what its server
+// has sent is in net/http's hands.
+func nothingUnread() bool { return false }
+
+func (a *answer) how() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.ended
+	if a.ended {
+		return inOrder
+	}
+	return byItself
 }

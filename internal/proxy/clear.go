@@ -76,7 +76,7 @@ func (p *Proxy) shutPool(name string) (*pool, <-chan struct{}) {
 
 // newClearing is a drain of what is marked, of upstreams that stay in force.
 func newClearing(us []*upstream, clocks steady.Drain) *draining {
-	d := &draining{tally: newTally(), upstreams: us, clocks: clocks}
+	d := &draining{tally: newTally(), upstreams: us, clocks: clocks, patience: clocks.Patience()}
 	d.tally.marked = true
 	for _, u := range us {
 		d.tally.watch(u)

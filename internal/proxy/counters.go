@@ -13,7 +13,8 @@ import (
 // service and release; an atomic add per event.
 type counter struct {
 	requests, answered, errors, lost, cut, left, retried atomic.Int64
-	streams, streamsEnded, streamsClosed, streamsCut     atomic.Int64
+	streams, streamsEnded, streamsClosed                 atomic.Int64
+	streamsQuiet, streamsCut                             atomic.Int64
 	maintained, held, turned, elder                      atomic.Int64
 	classes                                              [6]atomic.Int64 // answers of the app by the first digit of their status
 	took                                                 atomic.Pointer[took]
@@ -27,7 +28,7 @@ func (c *counter) read() steady.Counts {
 		Requests: c.requests.Load(), Answered: c.answered.Load(), Errors: c.errors.Load(),
 		Lost: c.lost.Load(), Cut: c.cut.Load(), Left: c.left.Load(), Retried: c.retried.Load(),
 		Streams: c.streams.Load(), StreamsEnded: c.streamsEnded.Load(),
-		StreamsClosed: c.streamsClosed.Load(), StreamsCut: c.streamsCut.Load(),
+		StreamsClosed: c.streamsClosed.Load(), StreamsQuiet: c.streamsQuiet.Load(), StreamsCut: c.streamsCut.Load(),
 		Maintained: c.maintained.Load(), Held: c.held.Load(), Turned: c.turned.Load(), Elder: c.elder.Load(),
 	}
 }

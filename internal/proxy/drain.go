@@ -13,7 +13,7 @@ const (
 	// ended one by one, so that their clients do not come back as a herd. It is a
 	// quarter of the clock where that is less.
 	spreadMost = 10 * time.Second
-	// lastWords is how long a stream that was asked to end may take to do so.
+	// lastWords is how long a stream that was told its end may take to be gone.
 	lastWords = 2 * time.Second
 	// settle is how long what was cut may take to be gone.
 	settle = 3 * time.Second
@@ -21,7 +21,7 @@ const (
 
 // drain waits until nothing is in flight at the containers named by ids, which
 // no table in force may list. Requests that outlive clocks.Requests are cut;
-// streams are ended towards clocks.Streams. A clock below 0 never runs out. What
+// streams are ended towards clocks.Streams, each at its first quiet moment. A clock below 0 never runs out. What
 // of them it was when ctx ended is left as it is.
 func (p *Proxy) drain(ctx context.Context, ids []string, clocks steady.Drain) (steady.Drained, error) {
 	if name, ok := p.routes(ids); ok {
@@ -49,10 +49,11 @@ type draining struct {
 	due       time.Duration // when the next of them is, since the begin
 	pace      time.Duration // between two of them
 	askedLast time.Time
+	patience  time.Duration // of each that was asked, for a quiet moment
 }
 
 func newDraining(us []*upstream, clocks steady.Drain) *draining {
-	d := &draining{tally: newTally(), upstreams: us, clocks: clocks}
+	d := &draining{tally: newTally(), upstreams: us, clocks: clocks, patience: clocks.Patience()}
 	for _, u := range us {
 		d.tally.watch(u)
 	}
@@ -141,7 +142,7 @@ func (d *draining) endStreams(since time.Duration) time.Duration {
 	if len(d.ending) > 0 {
 		return d.due - since
 	}
-	waited := time.Since(d.askedLast)
+	waited := time.Since(d.askedLast) - d.patience
 	if waited < lastWords {
 		return lastWords - waited
 	}
@@ -159,7 +160,7 @@ func (d *draining) askNext() {
 	asked := f.asked
 	p.mu.Unlock()
 	if asked {
-		f.end()
+		f.end(d.patience)
 	}
 }
 

@@ -138,9 +138,9 @@ func (a *aside) cut() {
 	}
 }
 
-func (a *aside) end()          {}
-func (a *aside) orderly() bool { return false }
-func (a *aside) peer() string  { return a.x.peer() }
+func (a *aside) end(time.Duration) {}
+func (a *aside) how() int          { return byItself }
+func (a *aside) peer() string      { return a.x.peer() }
 
 // lends says whether what a URL names may be an asset of the release before.
 func (p *pool) lends(u *url.URL) bool {

@@ -333,19 +333,19 @@ func (x *exchange) cut() {
 	}
 }
 
-func (x *exchange) end() {
+func (x *exchange) end(patience time.Duration) {
 	if t := x.answer.tunnel.Load(); t != nil {
-		t.end()
+		t.end(patience)
 		return
 	}
-	x.answer.end()
+	x.answer.end(patience)
 }
 
 func (x *exchange) peer() string { return host(x.in.RemoteAddr) }
 
-func (x *exchange) orderly() bool {
+func (x *exchange) how() int {
 	if t := x.answer.tunnel.Load(); t != nil {
-		return t.orderly()
+		return t.how()
 	}
-	return x.answer.orderly()
+	return x.answer.how()
 }

@@ -18,12 +18,12 @@ type ender interface {
 	// cut breaks it off now. It is called with the pool's lock held and must not
 	// block; calling it again is harmless.
 	cut()
-	// end asks a stream to end in an orderly way, as soon as a boundary allows. It
-	// returns at once; the stream leaves by itself afterwards.
-	end()
-	// orderly says, once a stream has left, whether it was told its end in its own
-	// protocol.
-	orderly() bool
+	// end asks a stream to end at its first quiet moment, and at the next boundary once
+	// patience is over. It returns at once; the stream leaves by itself afterwards.
+	end(patience time.Duration)
+	// how says, once a stream has left that was asked to end, how it ended: byItself,
+	// inOrder, quietly or cutOff.
+	how() int
 	// peer is the client's address, without its port.
 	peer() string
 }
@@ -52,6 +52,18 @@ type flight struct {
 	ticket     *ticket       // in line at the gate, until it is answered; nil: it never waited
 	waited     time.Duration // at the gate, in all; its owner's
 	prev, next *flight
+}
+
+// fate is how a stream that has left ended: byItself, inOrder, quietly or cutOff.
+func (f *flight) fate() int {
+	how := byItself
+	if f.asked {
+		how = f.how()
+	}
+	if how == byItself && f.wasCut {
+		return cutOff
+	}
+	return how
 }
 
 // flights is a list through the flights themselves: joining and leaving cost no

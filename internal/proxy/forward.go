@@ -186,6 +186,7 @@ func (x *exchange) answered(res *http.Response) (*http.Response, error) {
 	res.Body = &x.answer
 	if isEvents(res) {
 		x.answer.sse = true
+		x.answer.ending = newEnding(nothingUnread, x.answer.finish)
 		x.answer.opaque = res.Header.Get("Content-Encoding") != ""
 		x.answer.between = true
 		x.pool.stream(&x.flight)

@@ -5,25 +5,30 @@ import "encoding/binary"
 // WebSocket close codes (RFC 6455 7.4.1 and the IANA registry).
 const closeServiceRestart = 1012
 
-// opClose is the opcode of a close frame.
-const opClose = 0x8
+const (
+	// opClose is the opcode of a close frame, the least of those of control frames.
+	opClose = 0x8
+	// finalFrame is the bit of a message's last frame.
+	finalFrame = 0x80
+)
 
 // closeFrame is an unmasked close frame, as a server sends it.
 func closeFrame(code uint16) []byte {
-	return binary.BigEndian.AppendUint16([]byte{0x80 | opClose, 2}, code)
+	return binary.BigEndian.AppendUint16([]byte{finalFrame | opClose, 2}, code)
 }
 
-// frames follows WebSocket frames (RFC 6455 5.2) as they pass, to know where one
-// ends. It looks at headers only, so extensions and masks are all the same to it.
+// frames follows WebSocket frames (RFC 6455 5.2) as they pass, to know where a
+// message ends. It looks at headers only, so extensions and masks are all the same to it.
 type frames struct {
 	head   [14]byte
 	have   int    // bytes of the header seen
 	left   uint64 // bytes of the payload still to come
+	more   bool   // the message goes on in another frame
 	closed bool   // a close frame began: nothing may follow it
 }
 
-// boundary says whether the last byte seen ended a frame.
-func (f *frames) boundary() bool { return f.have == 0 && f.left == 0 }
+// boundary says whether the last byte seen ended a message, or a frame between two.
+func (f *frames) boundary() bool { return f.have == 0 && f.left == 0 && !f.more }
 
 // follow takes b in and says how many bytes of it lead to its first boundary;
 // -1 when there is none. A boundary before b is its caller's to ask for.
@@ -73,6 +78,10 @@ func (f *frames) header(c byte) {
 	default:
 		f.left = binary.BigEndian.Uint64(f.head[2:])
 	}
-	f.closed = f.closed || f.head[0]&0x0f == opClose
+	op := f.head[0] & 0x0f
+	f.closed = f.closed || op == opClose
+	if op < opClose { // control frames may stand between a message's frames
+		f.more = f.head[0]&finalFrame == 0
+	}
 	f.have = 0
 }

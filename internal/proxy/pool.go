@@ -182,10 +182,12 @@ func (p *pool) leave(f *flight) {
 }
 
 func (c *counter) streamLeft(f *flight) {
-	switch {
-	case f.asked && f.orderly():
+	switch f.fate() {
+	case inOrder:
 		c.streamsClosed.Add(1)
-	case f.asked || f.wasCut:
+	case quietly:
+		c.streamsQuiet.Add(1)
+	case cutOff:
 		c.streamsCut.Add(1)
 	default:
 		c.streamsEnded.Add(1)

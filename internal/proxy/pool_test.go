@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -13,10 +14,10 @@ import (
 // idleFlight is a flight that nobody ends.
 type idleFlight struct{ flight }
 
-func (*idleFlight) cut()          {}
-func (*idleFlight) end()          {}
-func (*idleFlight) orderly() bool { return false }
-func (*idleFlight) peer() string  { return "" }
+func (*idleFlight) cut()              {}
+func (*idleFlight) end(time.Duration) {}
+func (*idleFlight) how() int          { return byItself }
+func (*idleFlight) peer() string      { return "" }
 
 func newIdle() *idleFlight {
 	f := &idleFlight{}

@@ -188,9 +188,10 @@ func (p *Proxy) finish() {
 		g.end()
 	}
 	grace := p.limits.Grace
-	ctx, cancel := context.WithTimeout(context.Background(), grace+lastWords+settle)
+	clocks := steady.Drain{Requests: grace, Streams: grace}
+	ctx, cancel := context.WithTimeout(context.Background(), grace+clocks.Patience()+lastWords+settle)
 	defer cancel()
-	d := newDraining(p.upstreams(), steady.Drain{Requests: grace, Streams: grace})
+	d := newDraining(p.upstreams(), clocks)
 	defer d.stop()
 	if err := d.run(ctx); err != nil {
 		p.log.Warn("end with requests in flight", "err", err)

@@ -16,6 +16,7 @@ type relay struct {
 	flight
 	pool   *pool
 	client *net.TCPConn
+	ending *ending
 
 	mu       sync.Mutex
 	upstream *net.TCPConn // nil until dialled
@@ -33,6 +34,7 @@ type relay struct {
 func newRelay(p *pool, client *net.TCPConn) *relay {
 	r := &relay{pool: p, client: client, flight: flight{from: client}}
 	r.flight.ender = r
+	r.ending = newEnding(r.unread, r.finish)
 	return r
 }
 
@@ -155,42 +157,99 @@ func (r *relay) drop() {
 }
 
 // carry relays both ways until both have ended and leaves. Bare TCP connections
-// on both sides let io.Copy splice in the kernel. False: a shift was faster, and
-// nothing was carried.
+// on both sides let the kernel move what is there to be read. False: a shift was
+// faster, and nothing was carried.
 func (r *relay) carry() bool {
-	defer r.pool.leave(&r.flight)
-	defer r.upstream.Close()
 	if !r.pool.stream(&r.flight) {
+		r.drop()
 		return false
 	}
+	r.ending.passed(fromServer) // which may be about to greet
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		r.copy(r.upstream, r.client)
+		r.copy(r.upstream, r.client, fromClient)
 	}()
-	r.copy(r.client, r.upstream)
+	r.copy(r.client, r.upstream, fromServer)
+	if r.ending.ended() == byItself {
+		<-up
+		r.over()
+		return true
+	}
+	// Nothing is in flight at the upstream any more. The client has been told, and may
+	// still have to read its last answers: it gets time to close.
+	_ = r.client.SetReadDeadline(time.Now().Add(lastWords))
+	r.over()
 	<-up
 	return true
 }
 
-// copy passes the end of one way on as such; what breaks, breaks both.
-func (r *relay) copy(dst, src *net.TCPConn) {
-	if _, err := io.Copy(dst, src); err != nil {
-		r.cut()
-		return
-	}
-	_ = dst.CloseWrite()
+// over leaves the upstream.
+func (r *relay) over() {
+	r.ending.stop()
+	_ = r.upstream.Close()
+	r.pool.leave(&r.flight)
 }
 
-// end sends a FIN both ways: TCP has no other way to say so.
-func (r *relay) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.upstream != nil && !r.closed {
-		_ = r.client.CloseWrite()
-		_ = r.upstream.CloseWrite()
+// copy passes the end of one way on as such; what breaks, breaks both, unless the stream
+// was ended: then whatever still comes is read and dropped, as closing a socket with
+// something unread in it resets it.
+func (r *relay) copy(dst, src *net.TCPConn, from int) {
+	err := r.pass(dst, src, from)
+	how := r.ending.ended()
+	switch {
+	case err == nil:
+		_ = dst.CloseWrite()
+		r.ending.passed(from)
+	case how == byItself, how == cutOff && from == fromServer:
+		r.cut()
+	default:
+		_, _ = io.Copy(io.Discard, src)
 	}
 }
+
+// pass moves what comes from src to dst, piece by piece, so that it is known when
+// something is under way, until src ends or the stream was ended.
+func (r *relay) pass(dst, src *net.TCPConn, from int) error {
+	raw, err := src.SyscallConn()
+	if err != nil {
+		return err
+	}
+	piece := io.LimitedReader{R: src}
+	for {
+		piece.N, err = readable(raw)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		switch heard := r.ending.heard(from); {
+		case err == io.EOF:
+			return nil
+		case !heard:
+			return errEnded
+		}
+		if _, err = dst.ReadFrom(&piece); err != nil {
+			return err
+		}
+		r.ending.passed(from)
+	}
+}
+
+// end has the stream ended at its first quiet moment, at the latest when patience is
+// over.
+func (r *relay) end(patience time.Duration) { r.ending.begin(patience) }
+
+// finish tells both sides by a FIN, TCP having no other way to say so. At a moment that
+// is not quiet the client's comes after the server's own, so after its last answer.
+func (r *relay) finish(quiet bool) bool {
+	if quiet {
+		_ = r.client.CloseWrite()
+	}
+	_ = r.upstream.CloseWrite()
+	return true
+}
+
+// unread says whether either side has sent what has not been read yet.
+func (r *relay) unread() bool { return unreadIn(r.client) || unreadIn(r.upstream) }
 
 // cut resets both connections; a question's only towards the upstream, as its
 // client will be asked for elsewhere.
@@ -218,7 +277,7 @@ func (r *relay) isCut() bool {
 	return r.closed
 }
 
-func (r *relay) orderly() bool { return false }
+func (r *relay) how() int { return r.ending.ended() }
 
 func (r *relay) peer() string { return host(r.client.RemoteAddr().String()) }
 

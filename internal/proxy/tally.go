@@ -84,10 +84,12 @@ func (t *tally) left(f *flight) {
 		}
 	case stream:
 		t.streams--
-		switch {
-		case f.asked && f.orderly():
+		switch f.fate() {
+		case inOrder:
 			t.sum.StreamsClosed++
-		case f.asked || f.wasCut:
+		case quietly:
+			t.sum.StreamsQuiet++
+		case cutOff:
 			t.sum.StreamsCut++
 		default:
 			t.sum.StreamsEnded++

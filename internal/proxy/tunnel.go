@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -21,14 +22,15 @@ type tunnel struct {
 	client   net.Conn
 	buffered *bufio.Reader // may hold what the client sent early
 	upstream io.ReadWriteCloser
+	ending   *ending
 
-	asked atomic.Bool // to end
+	asked atomic.Bool // to end at the next boundary
 
 	mu     sync.Mutex // the way to the client
 	ws     bool
 	frames frames
 	said   bool  // our close frame went out; nothing of the upstream's may follow
-	finned bool  // not a WebSocket: both ways were shut
+	finned bool  // not a WebSocket: the way to the client was shut
 	sent   int64 // bytes to the client
 }
 
@@ -50,7 +52,7 @@ func (x *exchange) tunnel() {
 		return
 	}
 	defer client.Close()
-	t := &tunnel{client: client, buffered: brw.Reader, upstream: back}
+	t := newTunnel(client, brw.Reader, back)
 	t.ws = strings.EqualFold(res.Header.Get("Upgrade"), "websocket")
 	res.Body = nil
 	x.stick(res.Header)
@@ -69,13 +71,20 @@ func (x *exchange) tunnel() {
 	x.sent = t.sent // both ways have ended
 }
 
+func newTunnel(client net.Conn, early *bufio.Reader, upstream io.ReadWriteCloser) *tunnel {
+	t := &tunnel{client: client, buffered: early, upstream: upstream}
+	t.ending = newEnding(t.unread, t.finish)
+	return t
+}
+
 // carry returns when both ways have ended. What one side ends is passed on as a
 // FIN to the other, which may go on sending.
 func (t *tunnel) carry() {
+	defer t.ending.stop()
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		if err := t.toUpstream(); err != nil || t.orderly() {
+		if err := t.toUpstream(); err != nil || t.how() == inOrder {
 			t.cut() // broken, or the client has answered our close frame and left
 		}
 	}()
@@ -88,14 +97,37 @@ func (t *tunnel) carry() {
 func (t *tunnel) toUpstream() error {
 	if n := t.buffered.Buffered(); n > 0 {
 		early, _ := t.buffered.Peek(n)
-		if _, err := t.upstream.Write(early); err != nil {
+		if err := t.forward(early); err != nil {
 			return err
 		}
 	}
-	if _, err := io.Copy(t.upstream, t.client); err != nil {
-		return err
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := t.client.Read(buf)
+		if n > 0 {
+			if err := t.forward(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			t.ending.heard(fromClient)
+			return closeWrite(t.upstream)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return closeWrite(t.upstream)
+}
+
+// forward writes b to the upstream. Of a WebSocket that we have closed the client's own
+// close frame is still to come; of anything else nothing is passed on any more.
+func (t *tunnel) forward(b []byte) error {
+	if !t.ending.heard(fromClient) && !t.ws {
+		return nil
+	}
+	_, err := t.upstream.Write(b)
+	t.ending.passed(fromClient)
+	return err
 }
 
 func (t *tunnel) toClient() error {
@@ -103,9 +135,11 @@ func (t *tunnel) toClient() error {
 	for {
 		n, err := t.upstream.Read(buf)
 		if n > 0 {
+			t.ending.heard(fromServer)
 			if err := t.pass(buf[:n]); err != nil {
 				return err
 			}
+			t.ending.passed(fromServer)
 		}
 		if err == io.EOF {
 			return closeWrite(t.client)
@@ -116,11 +150,10 @@ func (t *tunnel) toClient() error {
 	}
 }
 
-// pass writes b to the client; once the end was asked for, only up to the next
-// frame's end.
+// pass writes b to the client; once it is to end, only up to the next message's end.
 func (t *tunnel) pass(b []byte) error {
 	t.mu.Lock()
-	if t.said {
+	if t.said || t.finned {
 		t.mu.Unlock()
 		return nil
 	}
@@ -136,29 +169,53 @@ func (t *tunnel) pass(b []byte) error {
 	t.sent += int64(n)
 	t.mu.Unlock()
 	if err == nil && t.asked.Load() {
-		t.say() // end may have found the lock taken
+		t.say() // finish may have found the lock taken
 	}
 	return err
 }
 
-// end asks for the end. It does not wait for a Write that blocks: pass looks
-// again when it has written.
-func (t *tunnel) end() {
-	t.asked.Store(true)
-	t.say()
+// end has the tunnel ended at its first quiet moment; when patience is over, at the next
+// message's end.
+func (t *tunnel) end(patience time.Duration) { t.ending.begin(patience) }
+
+// finish does not wait for a Write that blocks: pass looks again when it has written.
+func (t *tunnel) finish(quiet bool) bool {
+	switch {
+	case t.ws && quiet:
+		return t.say()
+	case t.ws:
+		t.asked.Store(true)
+		return t.say()
+	case !quiet: // the client's end comes after the app's own, so after its last answer
+		return closeWrite(t.upstream) == nil
+	case !t.mu.TryLock():
+		return false
+	}
+	defer t.mu.Unlock()
+	t.finned = true
+	_ = closeWrite(t.client)
+	_ = closeWrite(t.upstream)
+	return true
 }
 
-func (t *tunnel) say() {
+// unread says whether the client has sent what has not been read yet.
+func (t *tunnel) unread() bool {
+	c := t.client
+	if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = secure.NetConn()
+	}
+	raw, ok := c.(syscall.Conn)
+	return ok && unreadIn(raw)
+}
+
+// say says in the WebSocket's own protocol that it ends, where no message is under way.
+func (t *tunnel) say() bool {
 	if !t.mu.TryLock() {
-		return
+		return false
 	}
 	defer t.mu.Unlock()
 	switch {
-	case t.said || t.finned:
-	case !t.ws:
-		t.finned = true
-		_ = closeWrite(t.client)
-		_ = closeWrite(t.upstream)
+	case t.said:
 	case t.frames.closed:
 		t.said = t.frames.boundary() // the app said it itself
 	case t.frames.boundary():
@@ -166,6 +223,7 @@ func (t *tunnel) say() {
 		_ = t.client.SetWriteDeadline(time.Now().Add(closeWriteTime))
 		_, _ = t.client.Write(closeFrame(closeServiceRestart))
 	}
+	return t.said
 }
 
 // cut closes both connections.
@@ -174,10 +232,14 @@ func (t *tunnel) cut() {
 	_ = t.upstream.Close()
 }
 
-func (t *tunnel) orderly() bool {
+// how tells how it ended, once it was asked to.
+func (t *tunnel) how() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.said
+	if t.said {
+		return inOrder
+	}
+	return t.ending.ended()
 }
 
 // closeWrite sends a FIN and leaves the other way open.

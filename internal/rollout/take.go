@@ -182,6 +182,9 @@ func (r *run) drain(ctx context.Context, s steady.Step) (said, error) {
 	}
 	if of, err := r.engine.Journal.Release(ctx, r.Project, s.Service, number); err == nil {
 		clocks = of.Spec.Drain
+		if s.Brief {
+			clocks = of.Spec.BriefDrain()
+		}
 	}
 	if s.Brief {
 		clocks.Streams = 0

@@ -96,6 +96,9 @@ func verdict(x steady.Receipt) (text string, bad bool) {
 	if l.StreamsCut > 0 {
 		text += ", " + count(l.StreamsCut, "stream") + " cut"
 	}
+	if l.StreamsQuiet > 0 {
+		text += ", " + count(l.StreamsQuiet, "stream") + " ended quietly"
+	}
 	if l.StreamsClosed > 0 {
 		text += ", " + count(l.StreamsClosed, "stream") + " closed in order by the drain’s clock"
 	}
@@ -152,7 +155,7 @@ func newFigures(s steady.ServiceReceipt, n int, held bool) releaseFigures {
 	c, a := s.Releases[n], s.Answers[n]
 	f := releaseFigures{Name: releaseName(s, n), Class: colour(s, n), Bad: c.Lost+c.StreamsCut > 0}
 	for _, v := range []int64{c.Requests, a.Classes[1], a.Classes[2], a.Classes[3], a.Classes[4], a.Classes[5], c.Lost, c.Cut, c.Left, c.Retried,
-		c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsCut} {
+		c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsQuiet, c.StreamsCut} {
 		f.Cells = append(f.Cells, number(v))
 	}
 	if held {
@@ -215,7 +218,7 @@ func drained(d steady.Drained) string {
 		parts = append(parts, text)
 	}
 	if d.Streams > 0 {
-		parts = append(parts, fmt.Sprintf("%s: %d ended, %d closed, %d cut", count(int64(d.Streams), "stream"), d.StreamsEnded, d.StreamsClosed, d.StreamsCut))
+		parts = append(parts, fmt.Sprintf("%s: %d ended, %d closed, %d quiet, %d cut", count(int64(d.Streams), "stream"), d.StreamsEnded, d.StreamsClosed, d.StreamsQuiet, d.StreamsCut))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -149,7 +149,7 @@ func TestReceipt_TablesHoldTheReceiptsFigures(t *testing.T) {
 	}
 	for i, release := range []int{41, 42} {
 		c, a := r.Receipt.Services[0].Releases[release], r.Receipt.Services[0].Answers[release].Classes
-		want := []int64{c.Requests, a[1], a[2], a[3], a[4], a[5], c.Lost, c.Cut, c.Left, c.Retried, c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsCut}
+		want := []int64{c.Requests, a[1], a[2], a[3], a[4], a[5], c.Lost, c.Cut, c.Left, c.Retried, c.Streams, c.StreamsEnded, c.StreamsClosed, c.StreamsQuiet, c.StreamsCut}
 		told := cells.FindAllStringSubmatch(row[i], -1)
 		if len(told) != len(want) {
 			t.Fatalf("%d cells, want %d", len(told), len(want))
