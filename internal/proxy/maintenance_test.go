@@ -254,7 +254,7 @@ func TestMaintenance_ClosesTCPAndEndsWhatWasOpen(t *testing.T) {
 	old.send("hello\n")
 	old.line()
 	d := r.shut(steady.TCP, &steady.Maintenance{}, app)
-	if d.Streams != 1 || d.StreamsCut != 1 {
+	if d.Streams != 1 || d.StreamsQuiet != 1 {
 		t.Errorf("cleared %+v", d)
 	}
 	for _, c := range []*conn{old, r.dial()} {
