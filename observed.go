@@ -6,6 +6,8 @@ import "time"
 const (
 	LabelRelease = "ch.gesalpai.steady.release"
 	LabelRollout = "ch.gesalpai.steady.rollout"
+	LabelVolumes = "ch.gesalpai.steady.volumes" // JSON list of the paths whose anonymous volumes are carried over
+	LabelPath    = "ch.gesalpai.steady.path"    // on a volume: where its replica mounts it
 )
 
 // States of a container, in the Engine's words.
@@ -55,6 +57,15 @@ type Replica struct {
 	Limits    Limits            `json:"limits,omitzero"`
 	Restart   string            `json:"restart,omitempty"`  // its policy while it serves
 	HostNet   bool              `json:"host_net,omitempty"` // network_mode: host; its address is the host's
+	Volumes   []MountedVolume   `json:"volumes,omitempty"`  // volumes and bind mounts, by path
+}
+
+// MountedVolume is what a replica has mounted at a path.
+type MountedVolume struct {
+	Path      string `json:"path"`
+	Name      string `json:"name"`                // of the volume; the host's path of a bind mount
+	Anonymous bool   `json:"anonymous,omitempty"` // it is to be found again by the replica's successor
+	Ephemeral bool   `json:"ephemeral,omitempty"` // anonymous, and removed with the replica
 }
 
 // Running says whether the replica's process runs now.

@@ -51,6 +51,10 @@ type Plan struct {
 	Services []ServicePlan `json:"services"` // in dependency order
 	Steps    []Step        `json:"steps"`    // a step stands behind all it needs
 	Before   []Route       `json:"before"`   // routes in force when it was made: where an undo goes back to
+
+	// Volumes are the project's anonymous volumes, those that the plan makes included:
+	// of two with one service, number and path the later is in use.
+	Volumes []AnonymousVolume `json:"anonymous_volumes,omitempty"`
 }
 
 // String prints the plan one step a line, needs behind it: the text that plan
@@ -67,6 +71,9 @@ func (p Plan) String() string {
 			if r.Hold != nil {
 				b.WriteString(" held")
 			}
+		}
+		for _, v := range s.Mounts {
+			fmt.Fprintf(&b, " %s=%.12s", v.Path, v.Name)
 		}
 		if len(s.Needs) > 0 {
 			fmt.Fprintf(&b, " < %s", strings.Join(s.Needs, ", "))
@@ -96,7 +103,24 @@ type ServicePlan struct {
 	Warm        time.Duration `json:"warm,omitempty"`   // how long the release before is kept running, un-routed
 	Cold        string        `json:"cold,omitempty"`   // why it is not, though it was asked for
 	Direct      string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
+
+	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
 }
+
+// VolumePlan is what becomes of the anonymous volumes at one path, for people.
+type VolumePlan struct {
+	Path   string   `json:"path"`
+	Names  []string `json:"names,omitempty"` // on the Engine, by replica number
+	Change string   `json:"change"`          // VolumeKept, …
+	Cause  string   `json:"cause,omitempty"`
+}
+
+// What becomes of an anonymous volume.
+const (
+	VolumeKept = "carried over"
+	VolumeNew  = "new"
+	VolumeLeft = "left" // it stays on the Engine, and the new release does not mount it
+)
 
 // Step is one thing to do. What it needs must be done first; steps that do not
 // need each other may run side by side.
@@ -118,6 +142,8 @@ type Step struct {
 	Whole   bool          `json:"whole,omitempty"`   // StepHook: the project's, of which Service only has the file
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
+
+	Mounts []AnonymousVolume `json:"anonymous_volumes,omitempty"` // StepCreate: those of the replica; StepClean: those to remove
 }
 
 // Changes says whether the plan does anything.

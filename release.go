@@ -44,4 +44,8 @@ type Image struct {
 	Digest string `json:"digest,omitempty"` // repository digest, "name@sha256:…"; empty for what was built here
 
 	Built time.Time `json:"built,omitzero"` // when, by whoever built it; zero: not known
+
+	// Volumes are the paths that it declares (VOLUME), sorted. The store does not keep
+	// them: they are known of images that the Engine was asked about.
+	Volumes []string `json:"volumes,omitempty"`
 }

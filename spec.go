@@ -47,7 +47,9 @@ type Spec struct {
 	Update   Update `json:"update"`
 	Drain    Drain  `json:"drain"`
 
-	Sticky   *Sticky       `json:"sticky,omitempty"`   // nil: any replica will do
+	Sticky           *Sticky  `json:"sticky,omitempty"`            // nil: any replica will do
+	EphemeralVolumes []string `json:"ephemeral_volumes,omitempty"` // paths whose anonymous volumes are not carried over; EphemeralAll: none is
+
 	Assets   []string      `json:"assets,omitempty"`   // paths, "/static/*", that the release before is asked for where this one answers 404
 	Holding  *Holding      `json:"holding,omitempty"`  // nil: the defaults
 	Rollback *Update       `json:"rollback,omitempty"` // deploy.rollback_config: for a rollback, in place of Update; nil: as a deploy

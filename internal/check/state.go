@@ -15,17 +15,17 @@ func stateRules() []Rule {
 		{
 			ID: "state-without-volume", Severity: steady.Failure,
 			Title: "a database without a volume",
-			Why:   "What it holds lives in the container, or in a volume without a name, and is gone with the next release.",
+			Why:   "What it holds lives in the container and is gone with the next release, or in an anonymous volume that its image declares: steady carries that one over, but docker compose down and up lose it, and nobody finds it by name.",
 			Mend:  "mount a named volume where it keeps its data",
 			each:  stateWithoutVolume,
 		},
 		{
 			ID: "cache-without-volume", Severity: steady.Notice, many: "caches keep nothing over a release",
 			Title: "Redis or its like without a volume",
-			Why:   "Sessions, queues and whatever else it holds are gone with the next release. For a pure cache that is as it should be.",
-			Mend:  "mount a named volume at /data, if it holds more than a cache",
+			Why:   "Images that declare a volume keep sessions, queues and whatever else they hold in an anonymous one: steady carries it over, so old and new cannot run side by side, and docker compose down and up lose it. Other images lose it with each release.",
+			Mend:  "mount a named volume at /data; for a pure cache set x-steady.ephemeral_volumes: true",
 			each: func(_ Input, d steady.Declared) []hit {
-				return one(isCache(d) && len(d.Mounts) == 0, d.Path("image"), d.Service+" keeps nothing over a release")
+				return one(isCache(d) && len(d.Mounts) == 0, d.Path("image"), d.Service+" keeps what it holds in no volume with a name")
 			},
 		},
 		{
@@ -67,8 +67,8 @@ func stateRules() []Rule {
 		{
 			ID: "anonymous-volume", Severity: steady.Warning,
 			Title: "a volume without a name",
-			Why:   "Each release gets a new, empty one; the old ones stay on the disk and nobody finds them.",
-			Mend:  "name it: data:/path, and declare data under volumes",
+			Why:   "steady carries it over from release to release, so the old replica goes before the new one starts. But nobody finds it by name, and docker compose down and up lose it.",
+			Mend:  "name it: data:/path, and declare data under volumes; for a cache set x-steady.ephemeral_volumes: true",
 			each: func(_ Input, d steady.Declared) []hit {
 				var out []hit
 				for _, m := range d.Mounts {

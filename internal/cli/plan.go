@@ -80,6 +80,9 @@ func planText(p steady.Plan, y style, now time.Time) string {
 		if text := warmText(v); text != "" {
 			fmt.Fprintf(&b, "  warm    %s\n", text)
 		}
+		for _, vol := range v.Volumes {
+			fmt.Fprintf(&b, "  volume  %s\n", volumeText(vol))
+		}
 		for _, r := range v.Rules {
 			fmt.Fprintf(&b, "  route   %s\n", ruleText(r))
 		}
@@ -95,6 +98,24 @@ func planText(p steady.Plan, y style, now time.Time) string {
 	}
 	b.WriteString(table(rows))
 	return b.String()
+}
+
+// volumeText says what becomes of the anonymous volumes at one path.
+func volumeText(v steady.VolumePlan) string {
+	names := make([]string, len(v.Names))
+	for i, n := range v.Names {
+		if names[i] = n; steady.Unnamed(n) {
+			names[i] = n[:12]
+		}
+	}
+	text := fmt.Sprintf("%s: anonymous volume %s", v.Path, strings.Join(names, ", "))
+	switch v.Change {
+	case steady.VolumeNew:
+		return text + ", new"
+	case steady.VolumeLeft:
+		return text + " is kept and not mounted: " + v.Cause
+	}
+	return text + ", carried over"
 }
 
 // reconnects says who has streams open that may not outlive the rollout.

@@ -42,6 +42,10 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 	if err != nil {
 		return steady.Spec{}, err
 	}
+	ephemeral, err := ephemeralOf(model, s, own)
+	if err != nil {
+		return steady.Spec{}, err
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return steady.Spec{}, fmt.Errorf("write the container of %s: %w", s.Name, err)
@@ -79,6 +83,8 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Canary:        canaryOf(own),
 		Assets:        setting[[]string](own, "assets", nil),
 		Hooks:         own.hooks, ProjectHooks: own.projectHooks, Notify: own.receivers,
+
+		EphemeralVolumes: ephemeral,
 	}, nil
 }
 

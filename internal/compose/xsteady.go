@@ -77,7 +77,7 @@ func Keys() []Key {
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
 	}
-	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys(), hookKeys(), notifyKeys())
+	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys(), ephemeralKeys(), hookKeys(), notifyKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

@@ -64,6 +64,9 @@ func (e *Engine) body(ctx context.Context, r steady.Release, n int, rollout int6
 	if err := e.share(ctx, r.Spec, b.HostConfig); err != nil {
 		return b, err
 	}
+	if err := e.yieldVolumes(ctx, &b); err != nil {
+		return b, err
+	}
 	return b, e.joins(ctx, r.Spec, &b)
 }
 

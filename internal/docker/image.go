@@ -22,7 +22,11 @@ func (e *Engine) Image(ctx context.Context, ref string) (steady.Image, error) {
 		return steady.Image{}, e.fail("inspect image "+ref, err)
 	}
 	built, _ := time.Parse(time.RFC3339Nano, got.Created)
-	return steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests), Built: built.UTC()}, nil
+	img := steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests), Built: built.UTC()}
+	if got.Config != nil {
+		img.Volumes = declared(got.Config.Volumes)
+	}
+	return img, nil
 }
 
 // repoDigest picks the digest under which ref's repository has the image. An image

@@ -69,6 +69,7 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		HostNet:   c.HostConfig.NetworkMode.IsHost(),
 		Limits:    limits(c.HostConfig.Resources),
 		Restart:   policyText(c.HostConfig.RestartPolicy),
+		Volumes:   mountedVolumes(c),
 	}
 	if serving, ours := labels[labelRestart]; ours {
 		r.Restart = policyText(policyOf(serving))

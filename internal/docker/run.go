@@ -26,6 +26,9 @@ func (e *Engine) Start(ctx context.Context, name string) error {
 	if c.State.Running {
 		return nil
 	}
+	if err := e.unshared(ctx, c); err != nil {
+		return err
+	}
 	err = e.start(ctx, name)
 	if err == nil || !addressTaken(err) {
 		return err
@@ -75,10 +78,17 @@ func (e *Engine) Stop(ctx context.Context, name string) error {
 	return e.fail("stop container "+name, err)
 }
 
-// Remove removes the container, running or not, and its anonymous volumes. Gone is
-// no error.
+// Remove removes the container, running or not. Anonymous volumes go with it where
+// nothing is to find them again. Gone is no error.
 func (e *Engine) Remove(ctx context.Context, name string) error {
-	_, err := e.api.ContainerRemove(ctx, name, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	c, err := e.inspect(ctx, name)
+	if errors.Is(err, steady.ErrNoReplica) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = e.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{RemoveVolumes: disposable(c), Force: true})
 	switch {
 	case gone(err):
 		return nil

@@ -21,6 +21,10 @@ type Input struct {
 	Options  steady.Options
 	Warm     []steady.Warm    // releases that are kept running, un-routed
 	Past     []steady.Receipt // of the project's rollouts that were done, newest first
+
+	// Volumes are the project's anonymous volumes, as they are remembered: a later one
+	// takes the place of an earlier.
+	Volumes []steady.AnonymousVolume
 }
 
 // Build plans a deploy, a rollback or a scaling: they differ in their targets
@@ -45,6 +49,7 @@ func Build(in Input) (steady.Plan, error) {
 		return steady.Plan{}, err
 	}
 	b.steps()
+	b.record()
 	return p, nil
 }
 
@@ -71,6 +76,8 @@ type move struct {
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
 	awake  bool             // its replicas run already, warm: there is only to shift
+
+	mounts [][]steady.AnonymousVolume // of each new replica
 
 	lent     steady.Route // what the last shift laid out says, where old replicas are asked for assets
 	disowned int          // shifts that took such replicas away

@@ -41,6 +41,7 @@ func (b *builder) decide(t Target) (*move, error) {
 		m.target = serving
 		m.target.Spec.Replicas = spec.Replicas
 		m.To = serving.Number
+		b.mounted(m)
 		b.settle(m)
 		return m, nil
 	}
@@ -51,6 +52,7 @@ func (b *builder) decide(t Target) (*move, error) {
 	}
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
+	b.mounted(m)
 	b.strategy(m)
 	b.tries(m)
 	b.warmth(m)
@@ -61,6 +63,7 @@ func (b *builder) decide(t Target) (*move, error) {
 
 func (m *move) keep(cause string) *move {
 	m.Strategy, m.Cause, m.Notice, m.To = steady.StrategyKeep, cause, "nothing", m.From
+	m.Volumes, m.mounts = nil, nil
 	return m
 }
 
@@ -81,7 +84,7 @@ func (b *builder) settle(m *move) {
 		m.keep("same files, same environment, same image")
 		return
 	}
-	if dead > 0 && dead == m.Replicas && m.displaced() {
+	if dead > 0 && (dead == m.Replicas || m.owned() != "") && m.displaced() {
 		b.strategy(m)
 		m.Notice = notice(m)
 		return
@@ -113,6 +116,8 @@ func (b *builder) strategy(m *move) {
 		b.exchanged(m, "update_config.order says so")
 	case order == steady.StrategyHold:
 		b.exchanged(m, "x-steady.strategy says so")
+	case m.owned() != "":
+		b.exchanged(m, m.owned())
 	case order != steady.StartFirst && alone(spec) != "":
 		b.exchanged(m, alone(spec))
 	case order == "" && b.crowded(m) != "":

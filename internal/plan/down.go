@@ -38,7 +38,12 @@ func Down(in Input, volumes bool) steady.Plan {
 		removed = append(removed, b.add(steady.Step{ID: r.Service + "/remove/" + r.Name, Kind: steady.StepRemove, Service: r.Service,
 			Release: r.Release, Replica: r.Name, Needs: append(slices.Clone(needs), stops...)}))
 	}
-	b.add(steady.Step{ID: "clean", Kind: steady.StepClean, Volumes: volumes, Needs: append(removed, needs...)})
+	clean := steady.Step{ID: "clean", Kind: steady.StepClean, Volumes: volumes, Needs: append(removed, needs...)}
+	if volumes {
+		clean.Mounts = discarded(in)
+	}
+	b.add(clean)
+	b.record()
 	return p
 }
 

@@ -88,7 +88,7 @@ func (b *builder) prepared(m *move) []string {
 
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Needs: slices.Concat(needs, b.prepared(m))})
+		Number: n, Replica: name, Mounts: m.mounts[n-1], Needs: slices.Concat(needs, b.prepared(m))})
 }
 
 // start starts a created replica once its dependencies are there, and waits

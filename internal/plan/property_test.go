@@ -25,11 +25,12 @@ type sim struct {
 	tight  bool            // memory has no room for all old and new at once
 	done   map[string]bool // steps of the plan being played
 	holds  map[string]bool // service → the plan promises that nobody finds it gone
+	mounts mounts
 }
 
 func newSim(in plan.Input) *sim {
 	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{},
-		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}}
+		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}, mounts: mountsOf(in.Observed)}
 	for _, r := range in.Observed.Replicas {
 		s.run[r.Name] = r.Running()
 	}
@@ -82,6 +83,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 	case steady.StepCreate:
 		if _, ok := s.run[st.Replica]; !ok {
 			s.run[st.Replica] = false
+			s.mounts[st.Replica] = st.Mounts
 		}
 	case steady.StepStart:
 		if _, ok := s.run[st.Replica]; !ok {
@@ -90,6 +92,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		if s.dying[st.Replica] {
 			t.Fatalf("%s starts what is still being stopped", st.ID)
 		}
+		s.alone(t, p, st)
 		s.run[st.Replica] = true
 	case steady.StepProbe, steady.StepAlias:
 		if !s.run[st.Replica] {
@@ -231,6 +234,7 @@ func anyWorld(t *rapid.T) plan.Input {
 		}
 	}
 	remains(t, w)
+	anonymously(t, w)
 	w.in.Kind = rapid.SampledFrom([]string{steady.KindDeploy, steady.KindDeploy, steady.KindRollback, steady.KindDrill}).Draw(t, "kind")
 	if rapid.Bool().Draw(t, "no room") {
 		limited(w, 1<<20)

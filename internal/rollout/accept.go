@@ -115,6 +115,9 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 	var refs []string
 	for _, t := range q.Targets {
 		refs = append(refs, t.Release.Spec.Image)
+		if id := t.Release.Image.ID; id != "" { // the tag may be another image's by now
+			refs = append(refs, id)
+		}
 	}
 	seen, err := e.Runtime.Observe(ctx, q.Project, refs)
 	if err != nil {
@@ -136,6 +139,10 @@ func (e *Engine) input(ctx context.Context, q Request) (plan.Input, error) {
 	if err != nil {
 		return plan.Input{}, fmt.Errorf("read what is kept warm: %w", err)
 	}
+	volumes, err := e.Journal.Volumes(ctx, q.Project)
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("read anonymous volumes: %w", err)
+	}
 	return plan.Input{Project: q.Project, Kind: q.Kind, Targets: q.Targets, Observed: seen, Serving: serving, Routes: routes, Callers: callers, Options: q.Options,
-		Warm: warm, Past: e.past(ctx, q.Project)}, nil
+		Warm: warm, Volumes: volumes, Past: e.past(ctx, q.Project)}, nil
 }

@@ -50,6 +50,7 @@ type place struct {
 	stages   map[int64]steady.Stage
 	readings map[int64][]steady.Reading
 	dropped  int // readings
+	volumes  []steady.AnonymousVolume
 }
 
 func newPlace() *place {
@@ -269,6 +270,19 @@ func (p *place) journalImage(service string, number int, img steady.Image) {
 func (p *place) Planned(_ context.Context, id int64, pl steady.Plan) error {
 	defer p.note("planned")()
 	p.plans[id] = pl
+	p.volumes = append(p.volumes, pl.Volumes...)
+	return p.store()
+}
+
+func (p *place) Volumes(context.Context, string) ([]steady.AnonymousVolume, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.volumes), nil
+}
+
+func (p *place) ForgetVolumes(context.Context, string) error {
+	defer p.note("forget volumes")()
+	p.volumes = nil
 	return p.store()
 }
 

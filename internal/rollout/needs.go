@@ -47,8 +47,11 @@ type Runtime interface {
 	// Stop sets the restart policy to no, sends the image's stop signal, waits
 	// grace, kills. A container that is gone or stopped is no error.
 	Stop(ctx context.Context, name string) error
-	// Remove removes the container and its anonymous volumes. Gone is no error.
+	// Remove removes the container. Anonymous volumes that no other container is to find
+	// again go with it. Gone is no error.
 	Remove(ctx context.Context, name string) error
+	// RemoveVolumes removes volumes by name. One that is gone or in use is no error.
+	RemoveVolumes(ctx context.Context, names []string) error
 	// Wait waits until the container has exited and gives its exit code.
 	Wait(ctx context.Context, name string) (int, error)
 	// Tail gives the container's last n log lines, oldest first.
@@ -123,7 +126,8 @@ type Journal interface {
 	Accept(ctx context.Context, r *steady.Rollout, releases []steady.Release) error
 	// Image completes a release with the image it resolved to.
 	Image(ctx context.Context, project, service string, number int, img steady.Image) error
-	// Planned stores the plan in force. A rollout that is undone gets a second one.
+	// Planned stores the plan in force, and the plan's anonymous volumes as the
+	// project's. A rollout that is undone gets a second one.
 	Planned(ctx context.Context, rollout int64, p steady.Plan) error
 	// Begin and End stand around each step; Done lists the IDs of steps ended
 	// without error, Begun those begun.
@@ -153,6 +157,10 @@ type Journal interface {
 	KeepWarm(ctx context.Context, w steady.Warm) error
 	Cool(ctx context.Context, w steady.Warm) error
 	Warm(ctx context.Context, project string) ([]steady.Warm, error)
+	// Volumes lists the project's anonymous volumes that plans have named: of two with
+	// one service, number and path the later is in use. ForgetVolumes drops them all.
+	Volumes(ctx context.Context, project string) ([]steady.AnonymousVolume, error)
+	ForgetVolumes(ctx context.Context, project string) error
 	// Stage is how far the rollout's canaries are, as PutStage stored it last; the
 	// zero one where it never did.
 	Stage(ctx context.Context, rollout int64) (steady.Stage, error)

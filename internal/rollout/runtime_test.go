@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -129,8 +130,34 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 	if bytes.Contains(r.Spec.Container, []byte(`"8000/tcp":{}`)) {
 		c.Exposed = []uint16{8000}
 	}
+	c.Volumes = mountedBy(r.Spec)
 	p.replicas[name], p.projects[name] = c, r.Project
 	return c, nil
+}
+
+// mountedBy are the volumes that a container of the spec has, with those that its label
+// calls anonymous.
+func mountedBy(s steady.Spec) []steady.MountedVolume {
+	var c struct {
+		Labels     map[string]string
+		HostConfig struct {
+			Mounts []struct{ Source, Target string }
+		}
+	}
+	var kept []string
+	if json.Unmarshal(s.Container, &c) != nil || c.Labels[steady.LabelVolumes] != "" && json.Unmarshal([]byte(c.Labels[steady.LabelVolumes]), &kept) != nil {
+		return nil
+	}
+	var out []steady.MountedVolume
+	for _, m := range c.HostConfig.Mounts {
+		out = append(out, steady.MountedVolume{Path: m.Target, Name: m.Source, Anonymous: slices.Contains(kept, m.Target)})
+	}
+	return out
+}
+
+func (p *place) RemoveVolumes(_ context.Context, names []string) error {
+	defer p.note("remove volumes %v", names)()
+	return nil
 }
 
 // set changes a container that must be there.

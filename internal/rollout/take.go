@@ -26,7 +26,7 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	case steady.StepPull, steady.StepBuild:
 		return r.bring(ctx, s)
 	case steady.StepClean:
-		return said{}, rt.Clean(ctx, r.Project, s.Volumes)
+		return said{}, r.clean(ctx, s)
 	case steady.StepStart:
 		return said{what: s.Replica}, rt.Start(ctx, s.Replica)
 	case steady.StepStop:
@@ -59,8 +59,7 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		h, err := rt.Hold(ctx, release.Spec)
 		return said{what: h.Name}, err
 	case steady.StepCreate:
-		_, err := rt.Create(ctx, release, s.Number, r.ID)
-		return said{what: s.Replica}, err
+		return said{what: s.Replica}, r.create(ctx, s, release)
 	case steady.StepProbe:
 		how, err := r.engine.Prober.Ready(ctx, s.Replica, release.Spec.Probe)
 		return said{what: how}, err

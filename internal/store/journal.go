@@ -12,14 +12,24 @@ import (
 
 // Planned stores the plan in force: Begin, End and Progress are about its steps
 // from now on. Those of the plan before stay on record, so that a step of the
-// undoing may bear the ID of one that was done. steady.ErrNoRollout.
+// undoing may bear the ID of one that was done. The plan's anonymous volumes are the
+// project's from then on. steady.ErrNoRollout.
 func (s *Store) Planned(ctx context.Context, rollout int64, p steady.Plan) error {
 	plan, err := encode(p)
 	if err != nil {
 		return fmt.Errorf("store plan: %w", err)
 	}
-	return s.record(ctx, s.sure, "store plan", rollout, `INSERT INTO plans (rollout, n, plan)
-		VALUES (?1, (SELECT coalesce(max(n), 0) + 1 FROM plans WHERE rollout = ?1), ?2)`, rollout, plan)
+	return s.write(ctx, s.sure, "store plan", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO plans (rollout, n, plan)
+			VALUES (?1, (SELECT coalesce(max(n), 0) + 1 FROM plans WHERE rollout = ?1), ?2)`, rollout, plan)
+		if unknownRollout(err) {
+			return noRollout(rollout)
+		}
+		if err != nil {
+			return err
+		}
+		return remember(ctx, tx, p.Project, p.Volumes)
+	})
 }
 
 // Begin says that a step of the plan in force begins, or begins again.

@@ -143,6 +143,7 @@ CREATE INDEX outbox_project ON outbox (project, id);
 	reading TEXT    NOT NULL,
 	PRIMARY KEY (rollout, at)
 ) STRICT, WITHOUT ROWID;`,
+	volumes,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

@@ -25,6 +25,7 @@ type Runtime interface {
 	Forget(ctx context.Context, project, service string) error
 	Stop(ctx context.Context, name string) error
 	Remove(ctx context.Context, name string) error
+	RemoveVolumes(ctx context.Context, names []string) error
 	Wait(ctx context.Context, name string) (int, error)
 	Tail(ctx context.Context, name string, n int) ([]string, error)
 	Clean(ctx context.Context, project string, volumes bool) error

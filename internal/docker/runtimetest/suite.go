@@ -33,6 +33,7 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"two replicas have the names side by side", sideBySide},
 		{"stop twice and of one that is gone is fine", stop},
 		{"a stopped replica starts again with its names", startAgain},
+		{"an anonymous volume outlives its container, and its successor has it", anonymousVolume},
 		{"remove of one that runs, and of one that is gone, is fine", remove},
 		{"wait gives the exit code", wait},
 		{"wait ends with its context", waitEnds},

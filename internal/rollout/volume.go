@@ -1,0 +1,35 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	"gesalpai.ch/steady"
+)
+
+// create makes a replica with the anonymous volumes that the plan gives it.
+func (r *run) create(ctx context.Context, s steady.Step, release steady.Release) error {
+	spec, err := release.Spec.WithVolumes(s.Mounts)
+	if err != nil {
+		return err
+	}
+	release.Spec = spec
+	_, err = r.engine.Runtime.Create(ctx, release, s.Number, r.ID)
+	return err
+}
+
+// clean cleans up behind a project that goes. Volumes are forgotten once they are gone.
+func (r *run) clean(ctx context.Context, s steady.Step) error {
+	e := r.engine
+	if err := e.Runtime.Clean(ctx, r.Project, s.Volumes); err != nil || !s.Volumes {
+		return err
+	}
+	var names []string
+	for _, v := range s.Mounts {
+		names = append(names, v.Name)
+	}
+	if err := e.Runtime.RemoveVolumes(ctx, names); err != nil {
+		return fmt.Errorf("remove anonymous volumes: %w", err)
+	}
+	return e.Journal.ForgetVolumes(ctx, r.Project)
+}
