@@ -4,7 +4,7 @@ GO ?= go
 export GOFLAGS ?= -trimpath
 BIN := bin/steady
 
-.PHONY: help build install demo test check unit e2e bench soak lint setup clean
+.PHONY: help build install demo test check unit packages e2e bench soak lint setup clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ demo: ## deploy the reference stack twice under load and show the receipt
 
 test: check ## everything that CI runs
 
-check: setup lint unit e2e
+check: setup lint packages e2e
 
 setup:
 	@scripts/engine.sh
@@ -34,8 +34,14 @@ lint:
 	cd examples/gesalp && $(GO) vet ./...
 	cd test/inner/client && $(GO) vet ./...
 
-unit:
-	$(GO) test -race -shuffle=on -count=1 -timeout 10m $$($(GO) list ./... | grep -v /test/e2e)
+PACKAGES = $$($(GO) list ./... | grep -v /test/e2e)
+
+unit: ## the tests that need neither root nor an Engine, nginx or Chromium
+	$(GO) test -short -race -shuffle=on -count=1 -timeout 10m $(PACKAGES)
+	cd examples/gesalp && $(GO) test -short -race -shuffle=on -count=1 -timeout 5m ./...
+
+packages: # unit's tests and those of the same packages that need root, an Engine or nginx
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m $(PACKAGES)
 	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
 
 e2e:

@@ -163,6 +163,9 @@ services:
 // TestCaptured_IsWhatComposeMakes holds the captured calls against what the real
 // docker compose plugin makes on the real Engine.
 func TestCaptured_IsWhatComposeMakes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	config := plugin(t)
 	importImage(t)
 	engine, err := client.New(client.FromEnv)

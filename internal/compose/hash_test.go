@@ -9,6 +9,9 @@ import (
 )
 
 func TestHash_IsThePluginsWhereThereIsOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds Compose's plugin: make test runs it")
+	}
 	config := plugin(t)
 	dir := write(t, map[string]string{"compose.yaml": "services: {web: {image: x, volumes: [\".:/x\"]}, db: {image: y}}"})
 	o := compose.Options{WorkingDir: dir, Env: stack{config: config, dir: dir}.env()}

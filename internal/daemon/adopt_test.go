@@ -18,6 +18,9 @@ import (
 // TestRoute_WhatIsAdoptedStaysOnLoopback takes over a port that another process has,
 // until that has gone.
 func TestRoute_WhatIsAdoptedStaysOnLoopback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	p := newPlane(t)
 	foreignly(t, p.port)
 	r := p.route("api-1")
@@ -41,6 +44,9 @@ func TestRoute_WhatIsAdoptedStaysOnLoopback(t *testing.T) {
 
 // TestRoute_ARedirectHalfMadeIsTakenBack has iptables fail between its two hooks.
 func TestRoute_ARedirectHalfMadeIsTakenBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	p := newPlane(t)
 	real, err := exec.LookPath("iptables")
 	if err != nil {
@@ -72,6 +78,9 @@ func TestRoute_ARedirectHalfMadeIsTakenBack(t *testing.T) {
 // TestLeave_AReplicaThatStaysHasItsCallersAgain breaks a drain off: the undo may
 // remove the holder to which the callers were sent.
 func TestLeave_AReplicaThatStaysHasItsCallersAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	p := newPlane(t)
 	cmd := exec.Command("unshare", "-n", "sh", "-c", "ip link set lo up && ip addr add 10.79.0.2/32 dev lo && echo up && exec cat")
 	in, err := cmd.StdinPipe()

@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	flag.Parse()
+	if testing.Short() { // none of them needs the images
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "steady-docker-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -105,6 +110,9 @@ var projects atomic.Int64
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	eng, err := docker.New(docker.Options{ConfigDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

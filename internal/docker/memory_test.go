@@ -9,6 +9,9 @@ import (
 )
 
 func TestObserve_TellsTheHostsMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	e, err := docker.New(docker.Options{})
 	if err != nil {
 		t.Fatal(err)

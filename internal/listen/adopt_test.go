@@ -14,6 +14,9 @@ import (
 // TestAdopt_ConnectionsGoElsewhereUntilTheChainIsEmpty redirects on this machine:
 // a port of loopback that nobody else has.
 func TestAdopt_ConnectionsGoElsewhereUntilTheChainIsEmpty(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	const chain = "STEADY-TEST"
 	t.Cleanup(func() {
 		if err := listen.Adopt(context.Background(), chain, nil); err != nil {

@@ -14,6 +14,9 @@ import (
 // TestDivert_NewConnectionsGoOnOpenOnesStay: the client keeps calling the old
 // one's address.
 func TestDivert_NewConnectionsGoOnOpenOnesStay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	client, old, holder := newHost(t, "cl"), newHost(t, "ol"), newHost(t, "ho")
 	bridge(t, client, old, holder)
 	echoes(t, old, "old")

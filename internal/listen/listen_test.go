@@ -15,6 +15,9 @@ import (
 )
 
 func TestTCP_NamesTheProcessThatListens(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	if os.Getenv("LISTEN_TEST_CHILD") != "" {
 		ln, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {

@@ -33,6 +33,9 @@ func run(t *testing.T, args ...string) {
 
 func newHost(t *testing.T, name string) host {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	name = fmt.Sprintf("%s%d", name, os.Getpid())
 	run(t, "ip", "netns", "add", name)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })

@@ -54,6 +54,9 @@ http {
 // newFront lays nginx out and does not start it.
 func newFront(t *testing.T) *front {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs nginx: make test runs it")
+	}
 	dir, err := os.MkdirTemp("", "nginx") // not the test's own: the workers are another user's
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,9 @@ func TestForeignListener(t *testing.T) {
 // fullDisk is a small file system of its own.
 func fullDisk(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Fatalf("mount a small tmpfs (root is needed): %v", err)

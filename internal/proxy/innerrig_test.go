@@ -35,6 +35,9 @@ func replicaAt(n int) string { return fmt.Sprintf("127.0.2.%d", n) }
 // own, and there says true.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
 	if os.Getenv("STEADY_TEST_NETNS") != t.Name() {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), "STEADY_TEST_NETNS="+t.Name())

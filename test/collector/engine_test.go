@@ -42,6 +42,9 @@ func talk(t *testing.T, engine *client.Client, c *collector.Collector, name stri
 }
 
 func TestCollector_TakesEveryLineOfContainers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	engine, err := client.New(client.FromEnv)
 	if err != nil {
 		t.Fatal(err)

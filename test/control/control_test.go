@@ -22,6 +22,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const app = "control-app:test"
 
 func TestReplace_LosesAndTheRigSeesIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	engine, err := client.New(client.FromEnv)
 	if err != nil {
 		t.Fatal(err)

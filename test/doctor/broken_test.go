@@ -16,6 +16,9 @@ import (
 const heeds = `trap 'exit 0' TERM; while :; do sleep 0.1; done`
 
 func TestDoctor_FindsWhatIsBroken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	p := newPlace(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,6 +100,9 @@ func logs(t *testing.T, name string) string {
 }
 
 func TestDoctor_ExplainsNginxs502(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	p := newPlace(t)
 	port, dead := freePort(t), freePort(t)
 	p.write("compose.yaml", fmt.Sprintf("services: {web: {image: x, ports: [\"127.0.0.1:%d:80\"]}}", dead))
@@ -125,6 +131,9 @@ func TestDoctor_ExplainsNginxs502(t *testing.T) {
 // The firewall is that of a network namespace which only this doctor is in: the
 // Engine's socket is reached from there as well.
 func TestDoctor_TellsOfPortsPastTheFirewall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	p := newPlace(t)
 	p.write("compose.yaml", "services: {open: {image: x}, local: {image: x}}")
 	p.container("open", "-p", fmt.Sprintf("%d:80", freePort(t)), shell, "sh", "-c", heeds)

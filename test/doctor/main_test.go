@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,6 +33,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	flag.Parse()
+	if testing.Short() {
+		return m.Run()
+	}
 	binary = filepath.Join(dir, "steady")
 	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", binary, "gesalpai.ch/steady/cmd/steady")
 	if said, err := build.CombinedOutput(); err != nil {

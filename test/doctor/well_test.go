@@ -61,6 +61,9 @@ func (p *place) deploys() {
 var hosts = []string{"engine-old", "clock-adrift", "swap-used", "host-memory-low", "disk-nearly-full", "disk-full", "unit-missing", "unit-disabled"}
 
 func TestDoctor_FindsNothingWhereAllIsWell(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a Docker Engine: make test runs it")
+	}
 	p := newPlace(t)
 	port, front := freePort(t), freePort(t)
 	compose := `services:

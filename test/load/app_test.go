@@ -112,7 +112,7 @@ func (a *app) sse(w http.ResponseWriter, r *http.Request) {
 
 // only turns every load off but the one named.
 func only(name, url string) load.Options {
-	o := load.Options{URL: url, Rate: 200, Duration: 500 * time.Millisecond, Timeout: 5 * time.Second, WebSockets: -1, SSEs: -1}
+	o := load.Options{URL: url, Rate: 200, Duration: 1200 * time.Millisecond, Timeout: 5 * time.Second, WebSockets: -1, SSEs: -1}
 	switch name {
 	case "keepalive":
 		o.Mix.KeepAlive = 1

@@ -75,7 +75,7 @@ func TestJudge_SeesAServerThatGoesBack(t *testing.T) {
 		w.Header().Set("X-Release", map[bool]string{true: "1", false: "2"}[n%10 == 9])
 	}))
 	defer srv.Close()
-	r := Run(t.Context(), Options{URL: srv.URL, Rate: 100, Duration: 300 * time.Millisecond, Conns: 1, Mix: Mix{KeepAlive: 1}, WebSockets: -1, SSEs: -1})
+	r := Run(t.Context(), Options{URL: srv.URL, Rate: 100, Duration: 1500 * time.Millisecond, Conns: 1, Mix: Mix{KeepAlive: 1}, WebSockets: -1, SSEs: -1})
 	if wrong := r.Judge(r.Ascending()...); len(wrong) < 2 {
 		t.Errorf("%d wrong-release:\n%s", len(wrong), r)
 	}

@@ -225,7 +225,8 @@ func TestRun_SaysWhatWasDueButNotSent(t *testing.T) {
 	})
 	o := only("keepalive", a.URL)
 	o.Conns = 2
-	time.AfterFunc(600*time.Millisecond, func() { close(gate) })
+	o.Duration = 500 * time.Millisecond
+	time.AfterFunc(2*time.Second, func() { close(gate) }) // well after the load has ended
 	r := load.Run(t.Context(), o)
 	if n := summary(t, r, "keepalive").Unsent; n < 60 || r.Clean() {
 		t.Errorf("%d unsent of about 78:\n%s", n, r)

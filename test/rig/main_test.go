@@ -23,7 +23,7 @@ func TestRig_SaysByItsStatusWhetherSomethingWasLost(t *testing.T) {
 			srv := httptest.NewServer(c.answer)
 			defer srv.Close()
 			var out, diag bytes.Buffer
-			args := []string{"-url", srv.URL, "-duration", "200ms", "-ws", "-1", "-sse", "-1"}
+			args := []string{"-url", srv.URL, "-duration", "1500ms", "-rate", "50", "-ws", "-1", "-sse", "-1"}
 			if got := run(t.Context(), args, &out, &diag); got != c.status || !strings.Contains(out.String(), c.lost) {
 				t.Errorf("status %d, want %d\n%s%s", got, c.status, &out, &diag)
 			}
