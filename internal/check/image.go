@@ -1,6 +1,8 @@
 package check
 
 import (
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,17 +19,33 @@ func tag(image string) (tag string, pinned bool) {
 // database is the kind of database that a service is; empty when it is none that
 // we know.
 func database(d steady.Declared) string {
-	if d.Builds {
+	if d.Builds || visits(d) {
 		return ""
 	}
 	return steady.Database(d.Image)
 }
 
+// visits says whether a service takes the image of a database for the clients in it: a
+// backup, a migration, the setup of another one.
+func visits(d steady.Declared) bool {
+	r := runs(d)
+	calls := r.calls()
+	if line, _ := r.script(); line != "" {
+		return !slices.ContainsFunc(calls, func(argv []string) bool { return daemons.MatchString(path.Base(argv[0])) })
+	}
+	return len(calls) > 0 && clients.MatchString(path.Base(calls[0][0]))
+}
+
+var (
+	daemons = regexp.MustCompile(`entrypoint|server|postgres|mysqld|mariadbd|mongod|influxd|rabbitmq|elasticsearch|opensearch|clickhouse|cassandra|neo4j|^minio$|qdrant|etcd|^vault$|^run\.sh$|start`)
+	clients = regexp.MustCompile(`^(?:psql|pg_\w+|createdb|mysql|mysqladmin|mysqldump|mariadb|mariadb-\w+|mongosh|mongo|mongodump|mongorestore|redis-cli|valkey-cli|influx|clickhouse-client|cqlsh|sleep|curl|tail)$`)
+)
+
 // caches lose what they hold without a volume, which may be meant.
 var caches = []string{"redis", "valkey", "keydb", "dragonfly", "redis-stack", "redis-stack-server"}
 
 func isCache(d steady.Declared) bool {
-	return !d.Builds && slices.Contains(caches, steady.Repository(d.Image))
+	return !d.Builds && !visits(d) && slices.Contains(caches, steady.Repository(d.Image))
 }
 
 // fronts answer for others, whose names they look up.

@@ -17,8 +17,9 @@ func imageRules() []Rule {
 			Title: "an image without a tag, or with :latest",
 			Why:   "Which release it is depends on the day of the pull. steady records the digest, so a rollback is exact, but the next pull may be anything.",
 			Mend:  "name a version: image:1.2.3",
-			each: func(_ Input, d steady.Declared) []hit {
-				loose := d.Image != "" && !d.Builds && unversioned(d.Image) && !moves(database(d))
+			each: func(in Input, d steady.Declared) []hit {
+				built := slices.ContainsFunc(in.Services, func(s steady.Declared) bool { return s.Builds && s.Image == d.Image })
+				loose := d.Image != "" && !built && unversioned(d.Image) && !moves(database(d))
 				text := fmt.Sprintf("the image of %s is whatever %s is today", d.Service, d.Image)
 				return one(loose, d.Path("image"), text)
 			},

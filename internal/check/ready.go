@@ -25,12 +25,12 @@ func readyRules() []Rule {
 			each:  noHealthcheck,
 		},
 		{
-			ID: "worker-unprobed", Severity: steady.Notice, many: "services have neither ports nor a healthcheck, and are taken for ready when they stay up",
+			ID: "worker-unprobed", Severity: steady.Notice, many: "services have neither ports nor a healthcheck in these files",
 			Title: "a service without ports that has no healthcheck",
-			Why:   "All that can be seen of a new one is that it stays up for a second.",
+			Why:   "All that can be seen of a new one is that a port which its image exposes accepts, or that it stays up for a second.",
 			Mend:  "a healthcheck whose command asks the worker, or sees how old its last sign of life is",
 			each: func(_ Input, d steady.Declared) []hit {
-				return one(!serves(d) && !asked(d) && !mayEnd(d) && database(d) == "" && !isCache(d), d.Path(), d.Service+" has no healthcheck: it is taken for ready when it stays up")
+				return one(!serves(d) && !asked(d) && !mayEnd(d) && database(d) == "" && !isCache(d), d.Path(), d.Service+" has neither ports nor a healthcheck in these files")
 			},
 		},
 		{

@@ -25,7 +25,7 @@ func secretRules() []Rule {
 				var out []hit
 				for _, v := range d.Environment {
 					if v.Fallback && steady.SecretName(v.Name) {
-						out = append(out, hit{path: v.Path, name: v.Name + " of " + d.Service, text: fmt.Sprintf("%s of %s has a fallback that everyone can read", v.Name, d.Service)})
+						out = append(out, hit{path: v.Path, name: v.Name, text: fmt.Sprintf("%s of %s has a fallback that everyone can read", v.Name, d.Service)})
 					}
 				}
 				return out
@@ -71,9 +71,9 @@ func secretInFile(_ Input, d steady.Declared) []hit {
 	for _, v := range d.Environment {
 		switch {
 		case v.Literal && steady.SecretName(v.Name):
-			out = append(out, hit{path: v.Path, name: v.Name + " of " + d.Service, text: fmt.Sprintf("%s of %s stands in the file", v.Name, d.Service)})
+			out = append(out, hit{path: v.Path, name: v.Name, text: fmt.Sprintf("%s of %s stands in the file", v.Name, d.Service)})
 		case v.Credentials:
-			out = append(out, hit{path: v.Path, name: v.Name + " of " + d.Service, text: fmt.Sprintf("%s of %s has a password in its address", v.Name, d.Service)})
+			out = append(out, hit{path: v.Path, name: v.Name, text: fmt.Sprintf("%s of %s has a password in its address", v.Name, d.Service)})
 		}
 	}
 	for _, a := range d.Passwords {

@@ -56,7 +56,7 @@ func stateRules() []Rule {
 			},
 		},
 		{
-			ID: "state-has-gap", Severity: steady.Notice, many: "published services write to volumes and are replaced old first, while what comes to them waits",
+			ID: "state-has-gap", Severity: steady.Notice, many: "published services write to their mounts and are replaced old first, while what comes to them waits",
 			Title: "a published service that writes to a volume",
 			Why:   "Two of it could not share the files, so the old one goes before the new one starts. Requests and new connections wait at the proxy meanwhile, each for at most x-steady.hold.for (20s), then 503; open streams end.",
 			Mend:  "x-steady.strategy: start-first where it can share its files; :ro where it only reads them",
