@@ -107,9 +107,15 @@ func stopFirst(in Input, d steady.Declared) bool {
 	case steady.StopFirst, steady.StrategyHold:
 		return true
 	case "":
-		return len(d.State) > 0 && d.Replicas <= 1 || d.NetworkMode != "" || crowded(in, d)
+		return (len(d.State) > 0 || anonymous(d)) && d.Replicas <= 1 || d.NetworkMode != "" || crowded(in, d)
 	}
 	return false
+}
+
+// anonymous says whether a service mounts a volume without a name, which counts as
+// state.
+func anonymous(d steady.Declared) bool {
+	return slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return m.Type == "volume" && m.Source == "" })
 }
 
 // crowded says whether the plan will replace it old first as the host has no room

@@ -20,7 +20,7 @@ func stateRules() []Rule {
 			each:  stateWithoutVolume,
 		},
 		{
-			ID: "cache-without-volume", Severity: steady.Notice, many: "caches keep nothing over a release",
+			ID: "cache-without-volume", Severity: steady.Notice, many: "caches keep what they hold in no volume with a name",
 			Title: "Redis or its like without a volume",
 			Why:   "Images that declare a volume keep sessions, queues and whatever else they hold in an anonymous one: steady carries it over, so old and new cannot run side by side, and docker compose down and up lose it. Other images lose it with each release.",
 			Mend:  "mount a named volume at /data; for a pure cache set x-steady.ephemeral_volumes: true",
@@ -31,7 +31,7 @@ func stateRules() []Rule {
 		{
 			ID: "data-elsewhere", Severity: steady.Failure,
 			Title: "a database whose volume is mounted where it does not keep its data",
-			Why:   "The volume stays empty, and the data lies in a volume without a name, which goes with docker compose down -v and is found by nobody; or the database does not start. Where an image keeps its data may change with its major version: PostgreSQL's does with 18.",
+			Why:   "The volume stays empty, and the data lies in a volume without a name, which docker compose down and up lose and nobody finds; or the database does not start. Where an image keeps its data may change with its major version: PostgreSQL's does with 18.",
 			Mend:  "mount the volume where this version keeps its data",
 			each:  dataElsewhere,
 		},
@@ -114,7 +114,7 @@ func stateWithoutVolume(_ Input, d steady.Declared) []hit {
 	if slices.ContainsFunc(d.Mounts, func(m steady.Mount) bool { return slices.Contains(d.State, m.Source) && !settingsDir(m.Target) }) {
 		return nil
 	}
-	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in the container", d.Service), mend: volumeFor(d)}}
+	return []hit{{path: d.Path("image"), text: fmt.Sprintf("%s keeps its data in no volume with a name", d.Service), mend: volumeFor(d)}}
 }
 
 // volumeFor says where a database's volume belongs. Where that depends on a major
