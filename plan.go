@@ -100,9 +100,13 @@ type ServicePlan struct {
 	// StreamClock is how long these streams may go on; below 0: as long as they like.
 	Reconnects  []Reconnect   `json:"reconnects,omitempty"`
 	StreamClock time.Duration `json:"stream_clock,omitempty"`
-	Warm        time.Duration `json:"warm,omitempty"`   // how long the release before is kept running, un-routed
-	Cold        string        `json:"cold,omitempty"`   // why it is not, though it was asked for
-	Direct      string        `json:"direct,omitempty"` // why calls from within the project do not come through a holder; empty where they do
+	Warm        time.Duration `json:"warm,omitempty"`    // how long the release before is kept running, un-routed
+	Cold        string        `json:"cold,omitempty"`    // why it is not, though it was asked for
+	Changes     []string      `json:"changes,omitempty"` // what differs from the serving release, by name; never a value of a variable
+	Closes      []string      `json:"closes,omitempty"`  // published ports that close: "port 8080 closes: …"
+	Same        int           `json:"same,omitempty"`    // a rollback: the release asked for, which is the same as the serving one; else 0
+	Stays       []string      `json:"stays,omitempty"`   // a rollback: mounted files that are as they are now, not as the release had them
+	Direct      string        `json:"direct,omitempty"`  // why calls from within the project do not come through a holder; empty where they do
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
 }

@@ -32,9 +32,20 @@ func (r Release) ReplicaName(n int) string {
 	return fmt.Sprintf("%s-%s-%d-%d", r.Project, r.Service, r.Number, n)
 }
 
-// Same says whether both releases would run the same containers.
+// Same says whether both releases would run the same containers: by their specs, their
+// images, and the contents of the files that they mount.
 func (r Release) Same(o Release) bool {
-	return r.Digest == o.Digest && r.Image.ID == o.Image.ID
+	return r.Image.ID == o.Image.ID && r.alike(o) && len(Differing(r.Spec.Contents, o.Spec.Contents)) == 0
+}
+
+// alike compares specs. The cause of a probe is a sentence for people, whose words an
+// older steady may have chosen otherwise.
+func (r Release) alike(o Release) bool {
+	if r.Digest == o.Digest {
+		return true
+	}
+	r.Spec.Probe.Cause, o.Spec.Probe.Cause = "", ""
+	return r.Spec.Digest() == o.Spec.Digest()
 }
 
 // Image is an image as the Engine has it.

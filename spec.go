@@ -39,6 +39,8 @@ type Spec struct {
 	Routes        []Rule        `json:"routes,omitempty"`   // what comes by host and path
 	Internal      string        `json:"internal,omitempty"` // InternalOff: the service's names are on its replicas, not on a holder
 	State         []string      `json:"state,omitempty"`    // read-write named volumes, "volume", and binds, "/host/path"
+	Contents      []Content     `json:"contents,omitempty"` // of files that it mounts, when its replicas were created; compared by Release.Same
+	Original      []Content     `json:"original,omitempty"` // the same when the release was made, where a rollback to it found others; else empty
 	DependsOn     []Dependency  `json:"depends_on,omitempty"`
 	Job           bool          `json:"job,omitempty"` // another service waits for it with service_completed_successfully
 
@@ -65,8 +67,9 @@ type Spec struct {
 
 // Digest names the spec by its content: "sha256:" and 64 hex digits. Two specs
 // with the same digest would make the same containers; Replicas does not count.
+// Contents of files are not part of it: see Release.Same.
 func (s Spec) Digest() string {
-	s.Replicas, s.ProjectHooks, s.Notify = 0, nil, nil
+	s.Replicas, s.ProjectHooks, s.Notify, s.Contents, s.Original = 0, nil, nil, nil, nil
 	b, err := json.Marshal(s)
 	if err != nil { // only a malformed Container can do that
 		b = append([]byte(err.Error()), s.Container...)

@@ -167,9 +167,31 @@ func TestRelease_SameNeedsSpecAndImage(t *testing.T) {
 		t.Error("the image makes no difference")
 	}
 	b = a
-	b.Digest = "e"
+	b.Digest, b.Spec.Image = "e", "other"
 	if a.Same(b) {
 		t.Error("the spec makes no difference")
+	}
+}
+
+// TestRelease_SameAsOneOfAnOlderSteady: its digest counts words that are told otherwise
+// now, and it knows nothing of the files that it mounts.
+func TestRelease_SameAsOneOfAnOlderSteady(t *testing.T) {
+	older := steady.Release{Digest: "of then", Spec: steady.Spec{Image: "app", Probe: steady.Probe{Kind: steady.ProbeExec, Cause: "healthcheck: (curl"}}}
+	now := older
+	now.Spec.Probe.Cause = "healthcheck: a command"
+	now.Spec.Contents = []steady.Content{{Source: "/a", Target: "/b", Sum: "sha256:1"}}
+	now.Digest = now.Spec.Digest()
+	if !older.Same(now) {
+		t.Error("an upgrade replaces what is unchanged")
+	}
+	then := now
+	then.Spec.Contents = []steady.Content{{Source: "/a", Target: "/b", Sum: "sha256:2"}}
+	if then.Same(now) || then.Spec.Digest() != now.Spec.Digest() {
+		t.Error("contents make no difference, or are in the digest")
+	}
+	then.Spec.Contents[0].Sum = ""
+	if !then.Same(now) {
+		t.Error("a file that could not be read makes a difference")
 	}
 }
 

@@ -133,10 +133,14 @@ func ask(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
-// gaps says which services visitors will miss for a moment, and why.
+// gaps says which services visitors will miss for a moment, and why, and which ports
+// they will find closed.
 func gaps(p steady.Plan) []string {
 	var out []string
 	for _, s := range p.Services {
+		for _, c := range s.Closes {
+			out = append(out, fmt.Sprintf("%s/%s: %s", p.Project, s.Service, c))
+		}
 		if s.Strategy != steady.StrategyStopFirst {
 			continue
 		}

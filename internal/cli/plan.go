@@ -68,6 +68,12 @@ func planText(p steady.Plan, y style, now time.Time) string {
 	for _, v := range p.Services {
 		fmt.Fprintf(&b, "%s\n", y.bold(planHead(p.Project, v)))
 		fmt.Fprintf(&b, "  cause   %s\n  notice  %s\n", orDash(v.Cause), orDash(noticed(v)))
+		for _, c := range v.Changes {
+			fmt.Fprintf(&b, "  changes %s\n", c)
+		}
+		for _, f := range v.Stays {
+			fmt.Fprintf(&b, "  stays   %s is as it is now: a rollback does not bring it back\n", f)
+		}
 		if v.Last != nil {
 			fmt.Fprintf(&b, "  last    %s\n", lastText(*v.Last, now))
 		}

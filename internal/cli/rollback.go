@@ -20,7 +20,8 @@ func (s *session) rollbackCommand() *cobra.Command {
 		Use:   "rollback [SERVICE...]",
 		Short: "Go back to an older release: files, environment and image together",
 		Long: `Go back to an older release: what its Compose files said, its environment and its
-image, all as they were. Without a service, all services that serve the newest
+image, all as they were, but for the text of mounted files, which is named where it
+differs. Where nothing else does, nothing is changed, with status 0. Without a service, all services that serve the newest
 release go back to what each served before it. It is a rollout like any other, and
 can be rolled back itself with --to.
 

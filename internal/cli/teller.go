@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -56,7 +57,7 @@ func (t *teller) tellPlan(e steady.Event) []string {
 	}
 	t.plan, t.planned = *e.Plan, true
 	var out []string
-	for _, w := range gaps(t.plan) {
+	for _, w := range slices.Concat(gaps(t.plan), remain(t.plan)) {
 		out = append(out, "steady: "+t.style.yellow("warning:")+" "+w)
 	}
 	var changed []string
@@ -72,6 +73,21 @@ func (t *teller) tellPlan(e steady.Event) []string {
 		t.column = 0
 	}
 	return append(append(out, changed...), t.release()...)
+}
+
+// remain says what a rollback does not bring back, and which services it does not
+// change at all.
+func remain(p steady.Plan) []string {
+	var out []string
+	for _, s := range p.Services {
+		if len(s.Stays) > 0 && s.Strategy != steady.StrategyKeep {
+			out = append(out, fmt.Sprintf("%s/%s goes back without what it mounts: %s as now", p.Project, s.Service, listed(s.Stays)))
+		}
+		if s.Same > 0 && s.Strategy == steady.StrategyKeep {
+			out = append(out, fmt.Sprintf("%s/%s is not changed: %s", p.Project, s.Service, s.Cause))
+		}
+	}
+	return out
 }
 
 // head opens a service's part: what it becomes, from which image, and what it was.

@@ -70,6 +70,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Routes:        rules,
 		Internal:      setting(own, "internal", ""),
 		State:         stateOf(model, s),
+		Contents:      contentsOf(model, s),
 		DependsOn:     dependenciesOf(s),
 		Job:           isJob(model, s.Name),
 		Replicas:      s.GetScale(),

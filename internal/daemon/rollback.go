@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/compose"
 	"gesalpai.ch/steady/internal/plan"
 )
 
@@ -18,6 +19,25 @@ import (
 // pulled again by its digest; one that was built here may be built again, which is
 // another release, as nobody can know whether it is the same.
 func (b *backend) backTo(ctx context.Context, r steady.Release, rebuild bool) (plan.Target, error) {
+	t, err := b.imageBack(ctx, r, rebuild)
+	if err != nil {
+		return t, err
+	}
+	then := r.Spec.Original
+	if len(then) == 0 {
+		then = r.Spec.Contents
+	}
+	now := compose.Contents(r.Spec.Contents)
+	for _, c := range steady.Differing(then, now) {
+		t.Stays = append(t.Stays, c.Name(r.Spec.WorkingDir))
+		t.Release.Spec.Original = then
+	}
+	t.Release.Spec.Contents = now
+	return t, nil
+}
+
+// imageBack makes the target without a look at the files it mounts.
+func (b *backend) imageBack(ctx context.Context, r steady.Release, rebuild bool) (plan.Target, error) {
 	_, err := b.engine.Image(ctx, r.Image.ID)
 	switch {
 	case err == nil:

@@ -24,6 +24,7 @@ func (b *builder) decide(t Target) (*move, error) {
 		return nil, err
 	}
 	_, m.Direct = spec.Held()
+	m.Stays = t.Stays
 	how, err := b.imageStep(t)
 	if err != nil {
 		return nil, err
@@ -38,11 +39,15 @@ func (b *builder) decide(t Target) (*move, error) {
 		return m.keep("runs already and was not asked for"), nil
 	}
 	if how == "" && serving.Number > 0 && serving.Same(m.target) && !b.in.Options.Force {
+		cause := b.unchanged(m, m.target)
+		if b.in.Kind == steady.KindRollback {
+			m.Same = m.target.Number
+		}
 		m.target = serving
 		m.target.Spec.Replicas = spec.Replicas
 		m.To = serving.Number
 		b.mounted(m)
-		b.settle(m)
+		b.settle(m, cause)
 		return m, nil
 	}
 	m.fresh = names(m.target)
@@ -56,20 +61,79 @@ func (b *builder) decide(t Target) (*move, error) {
 	b.strategy(m)
 	b.tries(m)
 	b.warmth(m)
-	m.Notice = notice(m)
+	m.Notice = noticed(notice(m), b.reach(m))
+	b.differs(m, serving)
 	b.foretell(m)
 	return m, nil
 }
 
+// noticed joins what visitors notice of the move and of its addresses.
+func noticed(move, addresses string) string {
+	switch {
+	case addresses == "":
+		return move
+	case move == nothing:
+		return addresses
+	}
+	return move + "; " + addresses
+}
+
+// differs notes what is new in the target.
+func (b *builder) differs(m *move, serving steady.Release) {
+	if serving.Number == 0 {
+		return
+	}
+	if m.Changes = changes(serving, m.target); len(m.Changes) == 0 && b.in.Options.Force {
+		m.Changes = []string{"nothing: --force asks for it"}
+	}
+}
+
 func (m *move) keep(cause string) *move {
-	m.Strategy, m.Cause, m.Notice, m.To = steady.StrategyKeep, cause, "nothing", m.From
+	m.Strategy, m.Cause, m.Notice, m.To = steady.StrategyKeep, cause, nothing, m.From
 	m.Volumes, m.mounts = nil, nil
 	return m
 }
 
+// nothing is what a visitor notices of most moves.
+const nothing = "nothing"
+
+// mostUnseen is how many mounts that were not looked at are named.
+const mostUnseen = 5
+
+// unchanged is why a service stays as it is. What was not looked at is named.
+func (b *builder) unchanged(m *move, target steady.Release) string {
+	cause := "same files, same environment, same image"
+	var seen bool
+	var unseen []string
+	for _, c := range target.Spec.Contents {
+		seen = seen || c.Sum != ""
+		if c.Unseen != "" {
+			unseen = append(unseen, fmt.Sprintf("%s (%s)", c.Name(target.Spec.WorkingDir), c.Unseen))
+		}
+	}
+	if seen {
+		cause += ", same mounted files"
+	}
+	if more := len(unseen) - mostUnseen; more > 0 {
+		unseen = append(unseen[:mostUnseen], fmt.Sprintf("%d more", more))
+	}
+	if len(unseen) > 0 {
+		cause += "; not looked at: " + strings.Join(unseen, ", ")
+	}
+	if b.in.Kind != steady.KindRollback || target.Number == m.From {
+		return cause
+	}
+	if len(m.Stays) > 0 {
+		return fmt.Sprintf("release %d differs from release %d, which serves, in %s only, and a rollback does not bring that back: put it right on this machine, then steady deploy",
+			target.Number, m.From, strings.Join(m.Stays, ", "))
+	}
+	return fmt.Sprintf("release %d is the same as release %d, which serves: %s", target.Number, m.From, cause)
+}
+
 // settle plans a service whose release already serves: its number of replicas
-// may differ, some may have died, others may be left over.
-func (b *builder) settle(m *move) {
+// may differ, some may have died, others may be left over. unchanged is why nothing is
+// done where nothing is to do.
+func (b *builder) settle(m *move, unchanged string) {
 	r, _ := b.route(m.Service)
 	m.fresh = names(m.target)
 	seen := b.in.Observed.Of(m.Service)
@@ -81,7 +145,7 @@ func (b *builder) settle(m *move) {
 		}
 	}
 	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect {
-		m.keep("same files, same environment, same image")
+		m.keep(unchanged)
 		return
 	}
 	if dead > 0 && (dead == m.Replicas || m.owned() != "") && m.displaced() {
@@ -196,7 +260,7 @@ func notice(m *move) string {
 	case steady.StrategyAdopt:
 		return "nothing, but for connections that a client still keeps open to the old container when it stops, once"
 	}
-	return "nothing"
+	return nothing
 }
 
 func names(r steady.Release) []string {

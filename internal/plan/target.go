@@ -12,6 +12,7 @@ type Target struct {
 	Release steady.Release // Number 0: not numbered yet, the plan shows what would be done
 	Asked   bool           // by name, or because all were; else it is only somebody's dependency
 	Bring   string         // StepPull: the release's image is gone, and comes back by its digest
+	Stays   []string       // a rollback: files that it mounts and cannot bring back, by name
 }
 
 // ordered puts every target behind those it depends on, and else leaves the

@@ -76,6 +76,10 @@ func (e *Engine) write(ctx context.Context, r *run) error {
 	for _, t := range r.request.Targets {
 		if t.Release.Number == 0 && changed[t.Release.Service] {
 			made = append(made, t.Release)
+			continue
+		}
+		if err := e.noteContents(ctx, t.Release, in.Serving[t.Release.Service]); err != nil {
+			return err
 		}
 	}
 	taken := r.Rollout
@@ -91,11 +95,28 @@ func (e *Engine) write(ctx context.Context, r *run) error {
 		case j >= 0:
 			r.request.Targets[i].Release = made[j]
 		case t.Release.Number == 0 && serves: // unchanged: what serves, though its tag be moved meanwhile
-			was.Spec.Replicas = t.Release.Spec.Replicas
+			was.Spec.Replicas, was.Spec.Contents = t.Release.Spec.Replicas, steady.Known(was.Spec.Contents, t.Release.Spec.Contents)
 			r.request.Targets[i].Release = was
 		}
 	}
 	return r.emit(ctx, steady.Event{Kind: steady.EventAccepted})
+}
+
+// noteContents stores what the files are of a release that the rollout does not make:
+// of the serving one where they were not known yet, and of an older one to go back to.
+func (e *Engine) noteContents(ctx context.Context, target, serving steady.Release) error {
+	if target.Number == 0 {
+		contents := steady.Known(serving.Spec.Contents, target.Spec.Contents)
+		target = serving
+		target.Spec.Contents = contents
+	}
+	if target.Number == 0 || target.Number == serving.Number && slices.Equal(target.Spec.Contents, serving.Spec.Contents) {
+		return nil
+	}
+	if err := e.Journal.Contents(ctx, target); err != nil {
+		return fmt.Errorf("note the files of %s: %w", target.Ref(), err)
+	}
+	return nil
 }
 
 // Plan says what a request would do, and does nothing.

@@ -267,6 +267,16 @@ func (p *place) journalImage(service string, number int, img steady.Image) {
 	}
 }
 
+func (p *place) Contents(_ context.Context, r steady.Release) error {
+	defer p.note("contents %s", r.Service)()
+	for i := range p.releases {
+		if p.releases[i].Service == r.Service && p.releases[i].Number == r.Number {
+			p.releases[i].Spec.Contents, p.releases[i].Spec.Original = r.Spec.Contents, r.Spec.Original
+		}
+	}
+	return p.store()
+}
+
 func (p *place) Planned(_ context.Context, id int64, pl steady.Plan) error {
 	defer p.note("planned")()
 	p.plans[id] = pl

@@ -267,6 +267,10 @@ func (w *wire) Accept(ctx context.Context, r *steady.Rollout, made []steady.Rele
 	return err
 }
 
+func (w *wire) Contents(ctx context.Context, r steady.Release) error {
+	return w.do("contents "+r.Service, func() error { return w.place.Contents(ctx, r) })
+}
+
 func (w *wire) Planned(ctx context.Context, id int64, p steady.Plan) error {
 	return w.do("planned", func() error { return w.place.Planned(ctx, id, p) })
 }

@@ -126,6 +126,9 @@ type Journal interface {
 	Accept(ctx context.Context, r *steady.Rollout, releases []steady.Release) error
 	// Image completes a release with the image it resolved to.
 	Image(ctx context.Context, project, service string, number int, img steady.Image) error
+	// Contents stores what is known of the files that a release mounts: Contents and
+	// Original of its spec.
+	Contents(ctx context.Context, r steady.Release) error
 	// Planned stores the plan in force, and the plan's anonymous volumes as the
 	// project's. A rollout that is undone gets a second one.
 	Planned(ctx context.Context, rollout int64, p steady.Plan) error

@@ -64,6 +64,23 @@ func (s *Store) Image(ctx context.Context, project, service string, number int, 
 		img.Ref, img.ID, img.Digest, nanos(img.Built), project, service, number)
 }
 
+// Contents stores Contents and Original of a release's spec: of one made before
+// contents were looked at, and of one that a rollback goes back to, whose files are
+// those of now. steady.ErrNoRelease.
+func (s *Store) Contents(ctx context.Context, r steady.Release) error {
+	contents, err := encode(r.Spec.Contents)
+	if err != nil {
+		return fmt.Errorf("encode the contents of %s: %w", r.Ref(), err)
+	}
+	original, err := encode(r.Spec.Original)
+	if err != nil {
+		return fmt.Errorf("encode the contents of %s: %w", r.Ref(), err)
+	}
+	return s.one(ctx, s.quick, "store contents", noRelease(r.Project, r.Service, r.Number),
+		`UPDATE releases SET spec = json_set(spec, '$.contents', json(?), '$.original', json(?))
+		WHERE project = ? AND service = ? AND number = ?`, contents, original, r.Project, r.Service, r.Number)
+}
+
 func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
 	spec, err := encode(r.Spec)
 	if err != nil {
