@@ -85,6 +85,7 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 	held, _ := spec.Held()
 	var static []string
 	for i, n := range spec.Networks {
+		n.Aliases = namesOf(spec, n)
 		if held && slices.Contains(n.Aliases, b.Hostname) { // the Engine gives hostnames to the network, and nothing stops it
 			e.log.Warn("replicas are found before they are ready: their hostname is a name of the service", "service", spec.Ref(), "network", n.Name)
 		}

@@ -77,6 +77,36 @@ func TestHold_TheNamesAreTheHoldersWhileReplicasComeAndGo(t *testing.T) {
 	}
 }
 
+// Compose names containers PROJECT-SERVICE-NUMBER, and links and external_links name
+// those containers. All of them must lead to the holder, and an alias of a link only
+// from the container that has the link.
+func TestHold_ComposesContainerNamesAndLinksLeadToIt(t *testing.T) {
+	b := newBench(t)
+	api := b.held(t, "api", 1)
+	api.Spec.Replicas = 2
+	linked := b.held(t, "linked", 1)
+	first := b.project + "-api-1"
+	linked.Spec.Networks[0].Endpoint = json.RawMessage(fmt.Sprintf(`{"Links":["%[1]s:backend","%[1]s:api-1"]}`, first))
+	from := b.started(t, linked) // before what it links to
+	want := b.hold(t, api.Spec).Addresses[b.project+"_default"]
+	b.started(t, api)
+	for _, name := range []string{"api", first, b.project + "-api-2", "backend", "api-1"} {
+		if got := b.lookup(t, from.Name, name); got != want {
+			t.Errorf("%s resolves to %q, want %s", name, got, want)
+		}
+	}
+	other := b.started(t, b.held(t, "other", 1))
+	if got := b.lookup(t, other.Name, "backend"); got != "" {
+		t.Errorf("a link's alias resolves to %s from a container without that link", got)
+	}
+	api.Spec.Replicas = 1
+	before := b.inspect(t, b.project+"-api-steady").NetworkSettings.Networks[b.project+"_default"].EndpointID
+	b.hold(t, api.Spec)
+	if after := b.inspect(t, b.project+"-api-steady").NetworkSettings.Networks[b.project+"_default"].EndpointID; after != before {
+		t.Error("with fewer replicas the holder left its network to give up a name")
+	}
+}
+
 func TestHold_ANetworkThatComesLaterLeavesTheOthersAlone(t *testing.T) {
 	b := newBench(t)
 	rel := b.held(t, "api", 1)

@@ -33,6 +33,7 @@ func (e *Engine) Name(ctx context.Context, r steady.Release, name string) error 
 	}
 	changed := false
 	for _, n := range r.Spec.Networks {
+		n.Aliases = namesOf(r.Spec, n)
 		ep := before.NetworkSettings.Networks[n.Name]
 		if ep != nil && named(ep, n.Aliases) {
 			continue

@@ -21,7 +21,8 @@ const seatTries = 5
 // service has left. The addresses in the others stay.
 func (e *Engine) seatAll(ctx context.Context, spec steady.Spec, c container.InspectResponse) error {
 	for _, n := range spec.Networks {
-		ok, err := seated(c, n)
+		n.Aliases = namesOf(spec, n)
+		ok, err := seated(spec, c, n)
 		if err == nil && !ok {
 			err = e.sit(ctx, spec, c, n, nil)
 		}
@@ -33,8 +34,8 @@ func (e *Engine) seatAll(ctx context.Context, spec steady.Spec, c container.Insp
 }
 
 // seated says whether the holder is in a network as it should be: with the names and
-// no other, which may be another service's by now, and with the file's address.
-func seated(c container.InspectResponse, n steady.Network) (bool, error) {
+// none that may be another service's by now, and with the file's address.
+func seated(spec steady.Spec, c container.InspectResponse, n steady.Network) (bool, error) {
 	want, err := endpointOf(n)
 	if err != nil {
 		return false, err
@@ -46,9 +47,9 @@ func seated(c container.InspectResponse, n steady.Network) (bool, error) {
 	has := slices.DeleteFunc(slices.Clone(ep.Aliases), func(a string) bool { // Engines before 26 add the ID
 		return a != "" && strings.HasPrefix(c.ID, a)
 	})
-	slices.Sort(has)
-	names := slices.Sorted(slices.Values(n.Aliases))
-	if !slices.Equal(slices.Compact(has), slices.Compact(names)) {
+	foreign := func(a string) bool { return !slices.Contains(n.Aliases, a) && !spare(spec, a) }
+	missing := func(a string) bool { return !slices.Contains(has, a) }
+	if slices.ContainsFunc(has, foreign) || slices.ContainsFunc(n.Aliases, missing) {
 		return false, nil
 	}
 	file, now := pinned(want), pinned(ep)
@@ -68,6 +69,7 @@ func pinned(ep *network.EndpointSettings) network.EndpointIPAMConfig {
 // with the address that the file gives it, else the one it has, else a seat. It
 // passes over the addresses in not.
 func (e *Engine) sit(ctx context.Context, spec steady.Spec, c container.InspectResponse, n steady.Network, not []netip.Addr) error {
+	n.Aliases = namesOf(spec, n)
 	net, there, err := e.network(ctx, n.Name)
 	if err != nil {
 		return err
