@@ -36,8 +36,9 @@ var mayImport = map[string][]string{
 	"internal/drill":              {}, // the load that a drill fires, and test/load's too
 	"internal/notify":             {"."},
 	"internal/listen":             {},
+	"internal/process":            {"."},
 	"internal/command":            {"."}, // a command's name for a person
-	"internal/proxy":              {".", "internal/probe", "internal/listen"},
+	"internal/proxy":              {".", "internal/probe", "internal/listen", "internal/process"},
 	"internal/rollout":            {".", "internal/plan"},
 	"internal/cli":                {".", "internal/api", "internal/compose", "internal/check", "internal/daemon", "internal/proxy", "internal/drill", "internal/web"},
 	"cmd/steady":                  {"internal/cli"},

@@ -56,6 +56,7 @@ type Replica struct {
 	Exposed   []uint16          `json:"exposed,omitempty"`   // TCP ports that it or its image declares, published or not, ascending
 	Limits    Limits            `json:"limits,omitzero"`
 	Restart   string            `json:"restart,omitempty"`  // its policy while it serves
+	Process   Process           `json:"-"`                  // its first process, where whoever asked has looked for it
 	HostNet   bool              `json:"host_net,omitempty"` // network_mode: host; its address is the host's
 	Volumes   []MountedVolume   `json:"volumes,omitempty"`  // volumes and bind mounts, by path
 }

@@ -101,4 +101,6 @@ type Upstream struct {
 	Name    string `json:"name"` // container name, for people
 	Addr    string `json:"addr"` // "10.0.0.3:8000"; in an inner pool "10.0.0.3"
 	Release int    `json:"release"`
+	// Process is the container's; zero where whoever made the table could not tell.
+	Process Process `json:"process,omitzero"`
 }

@@ -154,7 +154,7 @@ func (p *parts) start(stops *stack) {
 	ro := rollout.New(p.engine, rt, pr, masked{journal{p.store, numbers.Rollout, b.tell}, p.private}, p.Log)
 	ro.Crash, ro.Leases, ro.Host = crashAt(p.CrashAt), p.store, command.Host{}
 	rec := &reconciler{router: rt, engine: p.engine, prober: pr, log: p.Log}
-	p.front.given = rec.refresh
+	p.front.given = func(ctx context.Context) error { rt.meetProxy(); return rec.refresh(ctx) }
 	b.router, b.rollouts = rt, ro
 
 	stops.start("reconciler", rec.Run)

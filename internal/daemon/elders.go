@@ -11,7 +11,7 @@ import (
 // is left out for good: whether it can serve is known of those in force only.
 func (r *router) seeElders(ctx context.Context, route steady.Route) error {
 	for _, name := range route.Elders {
-		c, err := r.engine.Replica(ctx, name)
+		c, err := r.replica(ctx, name)
 		if err != nil && !errors.Is(err, steady.ErrNoReplica) {
 			return err // the Engine is away: what serves, serves on
 		}

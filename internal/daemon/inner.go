@@ -123,7 +123,7 @@ func within(replicas []steady.Replica, route steady.Route, network string) []ste
 	var out []steady.Upstream
 	for _, c := range replicas {
 		if a := c.Addresses[network]; a != "" {
-			out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a})
+			out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route), Addr: a, Process: c.Process})
 		}
 	}
 	return out

@@ -54,6 +54,7 @@ func (r *reconciler) refresh(ctx context.Context) error {
 func (r *reconciler) comeBack(ctx context.Context, b returning) {
 	release, err := r.router.store.Release(ctx, b.route.Project, b.route.Service, b.replica.Release)
 	if err != nil {
+		r.router.stillAway(b.replica.Name) // the next look tries again
 		r.log.Warn("release of a returning replica", "replica", b.replica.Name, "err", err)
 		return
 	}
@@ -88,7 +89,7 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 	var back []returning
 	for _, route := range routes {
 		for _, name := range route.Replicas {
-			c, err := r.engine.Replica(ctx, name)
+			c, err := r.replica(ctx, name)
 			if err != nil && !errors.Is(err, steady.ErrNoReplica) {
 				return back, err // the Engine is away: what serves, serves on
 			}
@@ -132,9 +133,7 @@ func (r *router) stillAway(name string) {
 	delete(r.known, name)
 }
 
-// serveIfNew puts the routes' table in force where another is. Its version follows
-// that one's, not the store's: a store that was lost or cannot be written is no
-// reason to go on with addresses that are another's.
+// serveIfNew puts the routes' table in force where another is.
 func (r *router) serveIfNew(ctx context.Context, routes []steady.Route, put put) error {
 	now, err := r.proxy.Table(ctx)
 	if err != nil {
@@ -148,7 +147,6 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route, put put)
 	}
 	t := r.table(routes)
 	if !sameTable(now, t) {
-		t.Version = now.Version + 1
 		if err := r.serve(ctx, t, put); err != nil {
 			return err
 		}

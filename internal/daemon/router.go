@@ -42,6 +42,7 @@ type router struct {
 	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away   map[string]bool           // routed replicas that died and are not ready again
 	routes []steady.Route            // of all projects, as last read or written; nil: not known
+	untold bool                      // the proxy that runs does not know of processes
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
 }
@@ -184,12 +185,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	}
 	r.linger(before, routes)
 	notices := *r.maintenance
-	now, err := r.proxy.Table(ctx)
-	if err != nil {
-		return err
-	}
 	table := r.table(after)
-	table.Version = now.Version + 1
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
 		return err
 	}
@@ -218,7 +214,7 @@ func (r *router) look(ctx context.Context, route steady.Route) error {
 	var missing error
 	there := 0
 	for _, name := range route.Replicas {
-		c, err := r.engine.Replica(ctx, name)
+		c, err := r.replica(ctx, name)
 		if err != nil && !errors.Is(err, steady.ErrNoReplica) {
 			return fmt.Errorf("look up %s: %w", name, err)
 		}
@@ -248,7 +244,7 @@ func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 			if _, seen := r.known[name]; seen || r.away[name] {
 				continue
 			}
-			c, err := r.engine.Replica(ctx, name)
+			c, err := r.replica(ctx, name)
 			switch {
 			case errors.Is(err, steady.ErrNoReplica), err == nil && !c.Running():
 				r.away[name] = true
@@ -280,13 +276,23 @@ const bindFor = 2 * time.Second
 // put is one of the proxy's two ways to put a table in force: Serve or Mend.
 type put func(context.Context, steady.Table) error
 
-// serve puts a table in force. A port that an adopted container has just let go
-// of may be busy for a few milliseconds more.
+// serve puts a table in force, after the one that is. Its version follows that
+// one's and no counter of the store's: a store that was lost or cannot be written is
+// no reason to go on with addresses that are another's. A port that an adopted
+// container has just let go of may be busy for a few milliseconds more.
 func (r *router) serve(ctx context.Context, t steady.Table, put put) error {
 	end := time.Now().Add(bindFor)
 	var before error // who waits too long for a port shall hear of the port
 	for {
-		err := put(ctx, t)
+		now, err := r.proxy.Table(ctx)
+		if err == nil {
+			t.Version = now.Version + 1
+			err = put(ctx, t)
+		}
+		if r.older(err) {
+			t = r.tellProcesses(t)
+			continue
+		}
 		if err == nil {
 			if err := r.keeper.refresh(ctx); err != nil { // it is in force all the same
 				r.log.Warn("keep the listeners", "err", err)
@@ -355,7 +361,7 @@ func restored(before, routes []steady.Route) []steady.Route {
 // are left out.
 func (r *router) table(routes []steady.Route) steady.Table {
 	t, _ := r.tableOf(routes)
-	return t
+	return r.tellProcesses(t)
 }
 
 func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
@@ -412,7 +418,7 @@ func at(replicas []steady.Replica, route steady.Route, target uint16) []steady.U
 	var out []steady.Upstream
 	for _, c := range replicas {
 		out = append(out, steady.Upstream{ID: c.ID, Name: c.Name, Release: release(c, route),
-			Addr: net.JoinHostPort(address(c), strconv.Itoa(int(target)))})
+			Addr: net.JoinHostPort(address(c), strconv.Itoa(int(target))), Process: c.Process})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/listen"
+	"gesalpai.ch/steady/internal/process"
 )
 
 // routes is a table of n pools with one upstream each, of the given release.
@@ -129,7 +131,22 @@ func BenchmarkServe(b *testing.B) {
 
 // BenchmarkRequest is one request after another on a connection kept, through the
 // proxy to an app of the same process and back.
-func BenchmarkRequest(b *testing.B) {
+func BenchmarkRequest(b *testing.B) { benchmarkRequest(b, steady.HTTP, steady.Process{}) }
+
+// BenchmarkIdentity is what it costs to know whose an address is: of a request on
+// kept connections, and of a TCP connection, each with one made to the upstream.
+func BenchmarkIdentity(b *testing.B) {
+	known, err := process.Identify(os.Getpid(), netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, protocol := range []string{steady.HTTP, steady.TCP} {
+		b.Run(protocol+"/trusted", func(b *testing.B) { benchmarkRequest(b, protocol, steady.Process{}) })
+		b.Run(protocol+"/known", func(b *testing.B) { benchmarkRequest(b, protocol, known) })
+	}
+}
+
+func benchmarkRequest(b *testing.B, protocol string, of steady.Process) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
 	defer app.Close()
 	p := bare(b, 0)
@@ -142,8 +159,8 @@ func BenchmarkRequest(b *testing.B) {
 		time.Sleep(time.Millisecond)
 	}
 	t := routes(1, 1)
-	t.Pools[0].Upstreams[0].Addr = app.Listener.Addr().String()
-	t.Listeners = []steady.Listener{{Host: "127.0.0.1", Protocol: steady.HTTP, Pool: t.Pools[0].Name}}
+	t.Pools[0].Upstreams[0].Addr, t.Pools[0].Upstreams[0].Process = app.Listener.Addr().String(), of
+	t.Listeners = []steady.Listener{{Host: "127.0.0.1", Protocol: protocol, Pool: t.Pools[0].Name}}
 	if err := c.Serve(ctx, t); err != nil {
 		b.Fatal(err)
 	}
@@ -151,7 +168,7 @@ func BenchmarkRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: protocol == steady.TCP}}
 	defer client.CloseIdleConnections()
 	url := fmt.Sprintf("http://127.0.0.1:%d/", s.Listeners[0].Bound)
 	b.ReportAllocs()

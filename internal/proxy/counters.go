@@ -34,12 +34,14 @@ func (c *counter) read() steady.Counts {
 }
 
 // counters holds every counter since the proxy began. Looked up when a pool or
-// an upstream is made, never per request.
+// an upstream is made, never per request. So are the gates and identities that
+// pools share.
 type counters struct {
 	mu      sync.Mutex
 	all     map[string]map[int]*counter
 	sampled time.Time // when the past was last added to
 	gates   map[string]*gate
+	who     identities // of the upstreams
 }
 
 // gate gives a service's gate.

@@ -158,7 +158,7 @@ func (p *pool) claimElder(f *flight, release int) *upstream {
 	defer p.mu.Unlock()
 	var best *upstream
 	for _, u := range p.elders {
-		if u.Release == release || u.failing() || len(u.tallies) > 0 {
+		if u.Release == release || !u.known() || u.failing() || len(u.tallies) > 0 {
 			continue
 		}
 		if best == nil || u.flights.total() < best.flights.total() {

@@ -152,7 +152,7 @@ func (p *pool) others(u *upstream) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, other := range p.routed {
-		if other != u {
+		if other != u && other.known() {
 			return true
 		}
 	}

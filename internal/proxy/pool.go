@@ -66,7 +66,7 @@ func newPool(name string, counts *counters) *pool {
 // shift has returned, nothing can be claimed on an upstream it left out, and
 // nothing claimed before is unseen by a drain. One that failed lately or is
 // avoid is taken only where there is no other, on f's side of a split or else on the
-// other side. Nil when there is none at all, and where the gate does not let f pass:
+// other side, and one whose process has ended never. Nil when there is none at all, and where the gate does not let f pass:
 // f.stand says so, and enter waits.
 func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
@@ -100,7 +100,7 @@ func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 
 func (p *pool) choose(avoid *upstream, w wish) *upstream {
 	n := len(p.routed)
-	if n == 1 {
+	if n == 1 && p.routed[0].known() {
 		return p.routed[0]
 	}
 	turn := &p.turn
@@ -112,6 +112,9 @@ func (p *pool) choose(avoid *upstream, w wish) *upstream {
 	for i := range n {
 		k := (*turn + i) % n
 		u := p.routed[k]
+		if !u.known() {
+			continue
+		}
 		load := u.flights.total()
 		if !w.has(u) {
 			load += 1 << 28
@@ -154,6 +157,7 @@ func (p *pool) dialled(u *upstream, err error) {
 	u.failedAt = time.Time{}
 	if err != nil {
 		u.failedAt = time.Now()
+		p.meet()
 		return
 	}
 	p.reached.Store(true)
@@ -223,6 +227,7 @@ func (p *pool) shift(as steady.Pool) {
 		p.gate.shut(p, *as.Hold)
 	}
 	quiet := p.reroute(as)
+	p.meet()
 	if as.Hold == nil {
 		p.gate.open(p)
 	}
@@ -270,7 +275,7 @@ func (p *pool) reroute(as steady.Pool) []*upstream {
 func (p *pool) upstream(s steady.Upstream) *upstream {
 	u := p.known[s]
 	if u == nil {
-		u = newUpstream(p, s, p.counts.of(p.service, s.Release))
+		u = newUpstream(p, s, p.counts.of(p.service, s.Release), p.counts.who.of(s.Process))
 		p.known[s] = u
 	}
 	return u

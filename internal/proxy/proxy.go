@@ -15,6 +15,7 @@ import (
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/listen"
+	"gesalpai.ch/steady/internal/process"
 )
 
 // duckTime is how long idle client connections may still say something when
@@ -69,12 +70,17 @@ func New(o Options) (*Proxy, error) {
 	if o.Access.on() {
 		access = newAccessLog(o.Access, o.Log)
 	}
-	return &Proxy{
+	p := &Proxy{
 		access: access, started: time.Now(),
 		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
 		pools: map[string]group{}, doors: map[key]*door{}, lent: map[string]*socket{}, missing: map[key]error{},
-	}, nil
+	}
+	p.counts.who.ended, p.counts.who.blind = p.meetAll, !process.Visible()
+	if p.counts.who.blind {
+		o.Log.Warn("the containers' processes cannot be seen: an address counts as its container's while the daemon says so", "see", "hidepid in proc(5)")
+	}
+	return p, nil
 }
 
 // Run serves the table file's table at once, then the control socket, until ctx
@@ -114,6 +120,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	_ = srv.Close()
 	p.work.Wait()
 	p.closeIdle()
+	p.counts.who.close()
 	p.closeLent()
 	return err
 }

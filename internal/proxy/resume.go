@@ -22,6 +22,7 @@ func (p *Proxy) resume(life context.Context) {
 		_ = os.Rename(p.opts.TableFile, aside)
 		return
 	}
+	disown(&r.Table, p.counts.who.blind)
 	fresh := map[key]*door{}
 	missing := map[key]error{}
 	for i, k := range keys(r.Table.Listeners) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/process"
 	"gesalpai.ch/steady/internal/proxy"
 )
 
@@ -204,7 +206,21 @@ func backend(t *testing.T, name string, release int, h http.Handler) steady.Upst
 }
 
 func upstreamAt(name string, release int, addr string) steady.Upstream {
-	return steady.Upstream{ID: "id-" + name, Name: name, Addr: addr, Release: release}
+	return steady.Upstream{ID: "id-" + name, Name: name, Addr: addr, Release: release, Process: processAt(os.Getpid(), addr)}
+}
+
+// processAt is a process as the daemon tells it; one that serves addr, "host" or
+// "host:port", or is said to.
+func processAt(pid int, addr string) steady.Process {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	p, err := process.Identify(pid, netip.MustParseAddr(host))
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // tcpBackend serves every connection by f and closes it.

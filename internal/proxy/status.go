@@ -35,9 +35,10 @@ type ListenerStatus struct {
 type UpstreamStatus struct {
 	steady.Upstream
 	Pool     string `json:"pool"`
-	Routed   bool   `json:"routed"`
-	Requests int    `json:"requests"` // in flight
-	Streams  int    `json:"streams"`  // open
+	Routed   bool   `json:"routed"`            // the table in force lists it
+	Unknown  bool   `json:"unknown,omitempty"` // and yet it gets nothing: its process has ended, so the address may be another's
+	Requests int    `json:"requests"`          // in flight
+	Streams  int    `json:"streams"`           // open
 	// Callers are the clients of the open streams, by address, and how many each has.
 	Callers map[string]int `json:"callers,omitempty"`
 }
@@ -60,7 +61,7 @@ func (p *Proxy) status() Status {
 	for _, u := range p.upstreams() {
 		u.pool.mu.Lock()
 		s.Upstreams = append(s.Upstreams, UpstreamStatus{
-			Upstream: u.Upstream, Pool: u.pool.name, Routed: u.routed,
+			Upstream: u.Upstream, Pool: u.pool.name, Routed: u.routed, Unknown: !u.known(),
 			Requests: u.flights.n[request], Streams: u.flights.n[stream], Callers: u.flights.callers(),
 		})
 		u.pool.mu.Unlock()

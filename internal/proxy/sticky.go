@@ -26,7 +26,7 @@ const (
 func (p *pool) wanted(signs string, avoid *upstream, w wish) *upstream {
 	for sign := range strings.SplitSeq(signs, ".") {
 		for _, u := range p.routed {
-			if u != avoid && w.has(u) && !u.failing() && u.sign() == sign {
+			if u != avoid && w.has(u) && u.known() && !u.failing() && u.sign() == sign {
 				return u
 			}
 		}

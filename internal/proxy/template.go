@@ -107,6 +107,7 @@ func (t *template) put(p *pool) (dropped *pool) {
 	}
 	delete(t.ports, dropped.port)
 	dropped.gate.open(dropped)
+	dropped.gate.open(strangers{dropped})
 	return dropped
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type upstream struct {
 	steady.Upstream
 	pool  *pool
 	count *counter
+	who   *identity // nil: nothing says whose the address is
+	host  netip.Addr
 
 	lines     lines           // for requests whole in hand
 	transport *http.Transport // for uploads and upgrades
@@ -50,8 +53,11 @@ type upstream struct {
 	tallies  []*tally  // drains that watch
 }
 
-func newUpstream(p *pool, u steady.Upstream, count *counter) *upstream {
-	out := &upstream{Upstream: u, pool: p, count: count}
+func newUpstream(p *pool, u steady.Upstream, count *counter, who *identity) *upstream {
+	out := &upstream{Upstream: u, pool: p, count: count, who: who}
+	if at, err := netip.ParseAddrPort(u.Addr); err == nil {
+		out.host = at.Addr()
+	}
 	out.transport = newTransport(out.dial, idleOnce)
 	out.http2 = newTransport(out.dial, idleReplayable)
 	out.http2.Protocols = new(http.Protocols)
@@ -77,11 +83,19 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
+// dial connects to the upstream's container, or to nobody: an address that is
+// another's by now is an error, before a byte has been sent.
 func (u *upstream) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	c, err := d.DialContext(ctx, network, u.Addr)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if u.who != nil {
+		if stranger := u.who.has(u.host); stranger != nil && err == nil {
+			_ = c.Close()
+			err = stranger
+		}
 	}
 	u.pool.dialled(u, err)
 	if err != nil {
