@@ -42,6 +42,7 @@ var (
 	ErrExited      = &Error{Code: "exited", Text: "container exited"}
 	ErrNotReady    = &Error{Code: "not-ready", Text: "replica did not become ready"}
 	ErrUnhealthy   = &Error{Code: "unhealthy", Text: "container is unhealthy"}
+	ErrUnreachable = &Error{Code: "unreachable", Text: "nobody can reach the release"}
 	ErrWorse       = &Error{Code: "worse", Text: "the release does worse than the one before"}
 	ErrPortTaken   = &Error{Code: "port-taken", Text: "port is taken"}
 	ErrRouteTaken  = &Error{Code: "route-taken", Text: "a host and path is claimed twice"}

@@ -30,6 +30,7 @@ type Event struct {
 	Step    string        `json:"step,omitempty"`    // kind of step
 	StepID  string        `json:"step_id,omitempty"` // Step.ID
 	Text    string        `json:"text,omitempty"`
+	Warning string        `json:"warning,omitempty"` // on EventStep: what is not as it should be, though the step is done
 	Took    time.Duration `json:"took,omitempty"`
 	State   string        `json:"state,omitempty"` // of the rollout, on EventDone and EventFailed
 	Plan    *Plan         `json:"plan,omitempty"`

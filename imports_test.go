@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/mask":               {"."},
 	"internal/docker":             {".", "internal/mask"}, // what the Engine says of a container quotes its command
 	"internal/store":              {"."},
-	"internal/probe":              {"."},
+	"internal/probe":              {".", "internal/listen"}, // what listens in a container's network namespace
 	"internal/api":                {"."},
 	"internal/web":                {"."},
 	"internal/nginx":              {"."},

@@ -107,6 +107,7 @@ type ServicePlan struct {
 	Same        int           `json:"same,omitempty"`    // a rollback: the release asked for, which is the same as the serving one; else 0
 	Stays       []string      `json:"stays,omitempty"`   // a rollback: mounted files that are as they are now, not as the release had them
 	Direct      string        `json:"direct,omitempty"`  // why calls from within the project do not come through a holder; empty where they do
+	Reach       *Reach        `json:"reach,omitempty"`   // what its new replicas must accept on before they take traffic; nil: nothing
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
 }

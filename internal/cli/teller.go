@@ -138,7 +138,11 @@ func (t *teller) tellStep(e steady.Event) []string {
 	if silent(e.Step) {
 		return nil
 	}
-	return []string{t.line(e.Service, t.style.green(pad(e.Step, 7)), t.outcome(e))}
+	out := []string{t.line(e.Service, t.style.green(pad(e.Step, 7)), t.outcome(e))}
+	if e.Warning != "" {
+		out = append(out, "steady: "+t.style.yellow("warning:")+" "+short(t.project, e.Replica)+": "+printable(e.Warning))
+	}
+	return out
 }
 
 // silent names the steps that tell a person nothing when they succeed.
@@ -179,8 +183,9 @@ func (t *teller) several(service string) bool {
 }
 
 func (t *teller) tellProgress(e steady.Event) []string {
-	hook := e.Step == steady.StepHook // what the user's own commands say is always told
-	if !hook && (!t.verbose || e.Step == steady.StepPull || t.answers[e.StepID] == e.Text) {
+	// What the user's own commands say is always told, and what is waited for.
+	always := e.Step == steady.StepHook || e.Step == steady.StepProbe
+	if !always && (!t.verbose || e.Step == steady.StepPull || t.answers[e.StepID] == e.Text) {
 		return nil
 	}
 	t.answers[e.StepID] = e.Text

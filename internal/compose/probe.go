@@ -182,6 +182,7 @@ func overridden(p steady.Probe, service string, h *types.HealthCheckConfig, port
 	p.Rise = setting(own, "probe.rise", p.Rise)
 	p.Deadline = setting(own, "probe.deadline", p.Deadline)
 	p.Settle = setting(own, "probe.settle", p.Settle)
+	p.Reach = setting(own, "probe.reach", "")
 	return p, nil
 }
 

@@ -126,6 +126,16 @@ func held(v any) (any, error) {
 	return nil, fmt.Errorf("%v is none of auto, on, off", v)
 }
 
+func reach(v any) (any, error) {
+	switch v {
+	case "on", true:
+		return "", nil
+	case steady.ReachOff, false:
+		return steady.ReachOff, nil
+	}
+	return nil, fmt.Errorf("%v is neither on nor off", v)
+}
+
 func boolean(v any) (any, error) {
 	if b, ok := v.(bool); ok {
 		return b, nil

@@ -76,6 +76,8 @@ func Keys() []Key {
 			Doc: "How long a replica may take from its start to readiness before the rollout fails."},
 		{Name: "probe.settle", Type: "duration", Default: steady.DefaultSettle.String(), parse: duration,
 			Doc: "How long a replica that cannot be asked must stay up."},
+		{Name: "probe.reach", Type: "on | off", Default: "on", ServiceOnly: true, parse: reach,
+			Doc: "Whether the published and routed ports must accept connections before a release takes traffic, whatever the probe is. Off is for ports that are opened on demand."},
 	}
 	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys(), ephemeralKeys(), hookKeys(), notifyKeys())
 }

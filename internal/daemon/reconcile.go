@@ -64,9 +64,22 @@ func (r *reconciler) comeBack(ctx context.Context, b returning) {
 		r.log.Warn("replica is not ready again", "replica", b.replica.Name, "err", err)
 		return
 	}
+	r.awaitPort(ctx, b.replica.Name, release.Spec)
 	r.log.Info("replica is back", "replica", b.replica.Name, "probe", how)
 	if err := r.router.returned(ctx, b.replica.Name); err != nil && ctx.Err() == nil {
 		r.log.Warn("route to a returned replica", "replica", b.replica.Name, "err", err)
+	}
+}
+
+// awaitPort gives a returning replica a while to accept at one of its ports, which its
+// probe may not ask.
+func (r *reconciler) awaitPort(ctx context.Context, name string, s steady.Spec) {
+	want := steady.Reach{Ways: steady.Ways(s.Ports, s.Routes), One: true, Within: steady.HopedFor}
+	if len(want.Ways) == 0 || s.Probe.Reach == steady.ReachOff {
+		return
+	}
+	if _, err := r.prober.Reach(ctx, name, want, nil); err != nil && ctx.Err() == nil {
+		r.log.Warn("replica is back and cannot be reached", "replica", name, "err", err)
 	}
 }
 

@@ -1,12 +1,10 @@
 package listen
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -44,12 +42,6 @@ func Divert(ctx context.Context, pid int, to map[netip.Addr]netip.Addr) error {
 	return nil
 }
 
-// TCP states of /proc/net/tcp (net/tcp_states.h).
-const (
-	stateEstablished = "01"
-	stateListen      = "0A"
-)
-
 // Connected counts the TCP connections that others have open to ports on which
 // something listens in the network namespace of process pid; those from within it
 // do not count.
@@ -69,35 +61,15 @@ func Connected(pid int) (int, error) {
 
 // connections reads which ports are listened on and how many have come to each.
 func connections(file string, listening map[uint16]bool, open map[uint16]int) error {
-	f, err := os.Open(file)
-	if os.IsNotExist(err) && strings.HasSuffix(file, "6") {
-		return nil // no v6 in this kernel
-	}
+	err := scan(file, func(local, peer netip.AddrPort, state, _ string) {
+		switch {
+		case state == stateListen:
+			listening[local.Port()] = true
+		case state == stateEstablished && !peer.Addr().Unmap().IsLoopback():
+			open[local.Port()]++
+		}
+	})
 	if err != nil {
-		return fmt.Errorf("list connections: %w", err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		field := strings.Fields(lines.Text())
-		if len(field) < 4 {
-			continue
-		}
-		_, local, _ := strings.Cut(field[1], ":")
-		port, err := strconv.ParseUint(local, 16, 16)
-		if err != nil {
-			continue // the head
-		}
-		switch field[3] {
-		case stateListen:
-			listening[uint16(port)] = true
-		case stateEstablished:
-			if peer, ok := parseAddr(field[2]); ok && !peer.Addr().Unmap().IsLoopback() {
-				open[uint16(port)]++
-			}
-		}
-	}
-	if err := lines.Err(); err != nil {
 		return fmt.Errorf("list connections: %w", err)
 	}
 	return nil

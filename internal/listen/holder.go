@@ -1,9 +1,7 @@
 package listen
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -57,21 +55,11 @@ func FindHolder(addr string) (Holder, bool) {
 // listening adds the inodes of sockets in file that listen on port at an
 // address that collides with want.
 func listening(file string, want netip.Addr, port uint16, inodes map[string]bool) {
-	f, err := os.Open(file)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		field := strings.Fields(s.Text())
-		if len(field) < 10 || field[3] != "0A" { // TCP_LISTEN
-			continue
+	_ = scan(file, func(at, _ netip.AddrPort, state, inode string) { // what /proc does not show is nobody's
+		if state == stateListen && at.Port() == port && collide(want, at.Addr()) {
+			inodes[inode] = true
 		}
-		at, ok := parseAddr(field[1])
-		if ok && at.Port() == port && collide(want, at.Addr()) {
-			inodes[field[9]] = true
-		}
-	}
+	})
 }
 
 // collide says whether two listeners stand in each other's way: the same
@@ -81,28 +69,6 @@ func collide(want, at netip.Addr) bool {
 		return true
 	}
 	return want.Unmap() == at.Unmap()
-}
-
-// parseAddr reads "0100007F:1F90": an address in 32-bit words of host order
-// (little-endian wherever steady runs), a port in plain hex; see proc_net_tcp(5).
-func parseAddr(s string) (netip.AddrPort, bool) {
-	host, port, ok := strings.Cut(s, ":")
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	b, err := hex.DecodeString(host)
-	if err != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	for i := 0; i < len(b); i += 4 {
-		b[i], b[i+1], b[i+2], b[i+3] = b[i+3], b[i+2], b[i+1], b[i]
-	}
-	ip, ok := netip.AddrFromSlice(b)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	n, err := strconv.ParseUint(port, 16, 16)
-	return netip.AddrPortFrom(ip, uint16(n)), err == nil
 }
 
 // owner finds the process that has one of the sockets open.

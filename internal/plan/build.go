@@ -40,6 +40,7 @@ func Build(in Input) (steady.Plan, error) {
 			return steady.Plan{}, err
 		}
 		b.recall(m)
+		m.Reach = b.reaches(m)
 		p.Services = append(p.Services, m.ServicePlan)
 		if m.Strategy != steady.StrategyKeep {
 			b.moves = append(b.moves, m)

@@ -63,7 +63,7 @@ func (a *attempt) lacks(r steady.Replica) string {
 	if !r.Running() {
 		return stayed + r.State
 	}
-	if a.probe.Kind != steady.ProbeHTTP && a.probe.Kind != steady.ProbeTCP {
+	if a.probe.Kind != steady.ProbeHTTP && a.probe.Kind != steady.ProbeTCP && a.reach == nil {
 		return ""
 	}
 	if _, ok := Address(r); !ok {

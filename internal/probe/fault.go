@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,15 @@ func (a *attempt) exited(r steady.Replica) *steady.Error {
 
 // notReady is what the deadline makes of the answers heard.
 func (a *attempt) notReady() *steady.Error {
+	if a.reach != nil && a.replica.Running() {
+		return a.reach.unreachable()
+	}
 	text := a.name + " " + a.heard.during(time.Since(a.heard.since), a.probe.Rise)
+	if port, err := strconv.ParseUint(a.port(), 10, 16); err == nil && strings.HasPrefix(a.heard.last.text, refused) {
+		if why := a.socketsOf(a.replica).why(uint16(port), "tcp"); why != "" {
+			text += ": " + why
+		}
+	}
 	if detail := a.heard.last.detail; detail != "" {
 		text += ": " + detail
 	}
@@ -67,7 +76,7 @@ func (a *attempt) told(ctx context.Context, err error) error {
 		return err
 	}
 	switch e.Code {
-	case steady.ErrExited.Code, steady.ErrUnhealthy.Code, steady.ErrNotReady.Code:
+	case steady.ErrExited.Code, steady.ErrUnhealthy.Code, steady.ErrNotReady.Code, steady.ErrUnreachable.Code:
 	default: // not of what the container did
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gesalpai.ch/steady"
+	"gesalpai.ch/steady/internal/listen"
 )
 
 // Inspector is what a probe needs of the Engine. Its methods are called from
@@ -46,8 +47,9 @@ const (
 // Prober asks replicas. It keeps nothing between two calls and may be used from
 // several goroutines.
 type Prober struct {
-	engine Inspector
-	dial   Dial
+	engine    Inspector
+	dial      Dial
+	listening func(pid int, id string) ([]listen.Socket, error) // of a container's first process
 }
 
 // New returns a prober that looks at containers through engine and connects by
@@ -56,7 +58,7 @@ func New(engine Inspector, dial Dial) *Prober {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return &Prober{engine: engine, dial: dial}
+	return &Prober{engine: engine, dial: dial, listening: listening}
 }
 
 // errDeadline is why the questions stop when probe.Deadline has passed.
@@ -128,6 +130,7 @@ type attempt struct {
 	replica  steady.Replica // as first seen
 	restarts int            // when first seen
 	again    bool           // it has died before
+	reach    *reaching      // nil: the probe itself is asked
 	heard    tally
 }
 

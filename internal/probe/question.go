@@ -27,6 +27,9 @@ type answer struct {
 
 // question makes the question that the probe's kind asks of the replica.
 func (a *attempt) question() (question, error) {
+	if a.reach != nil {
+		return question{ask: a.reach.ask, rise: 1}, nil
+	}
 	switch a.probe.Kind {
 	case steady.ProbeHTTP:
 		ask, err := a.askHTTP()

@@ -142,7 +142,7 @@ func (r *run) one(ctx context.Context, s steady.Step) error {
 	}
 	r.sweepHook(ctx, s)
 	ev := r.about(s, steady.EventStep)
-	ev.Text, ev.Drained, ev.Took = said.what, said.drained, took
+	ev.Text, ev.Warning, ev.Drained, ev.Took = said.what, said.warning, said.drained, took
 	return r.bearable(s, r.emit(ctx, ev))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type place struct {
 	images   map[string]steady.Image
 	taken    map[uint16]string // port → foreign holder
 	sick     map[string]error  // container → what the prober says
+	deaf     map[string]string // "container port 80" → why it does not accept there
+	wanted   []steady.Reach    // as asked of new replicas
 	blocked  map[string]chan struct{}
 	on       map[string]func()   // call → what happens at that moment, under the lock
 	fails    map[string]error    // call → its error
@@ -58,7 +61,7 @@ func newPlace() *place {
 		kept:     map[string]steady.Warm{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
-		sick: map[string]error{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
+		sick: map[string]error{}, deaf: map[string]string{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{}, readings: map[int64][]steady.Reading{},
 	}
 }
@@ -234,6 +237,46 @@ func (p *place) Ready(ctx context.Context, name string, _ steady.Probe) (string,
 		}
 	}
 	return "200 /health", err
+}
+
+// refuses says of each way by name on which a container does not accept.
+func (p *place) refuses(name string, ways []steady.Way) (accepts []steady.Way, silent []string) {
+	for _, w := range ways {
+		if why := p.deaf[name+" "+w.Name]; why != "" {
+			silent = append(silent, w.Name+": "+why)
+			continue
+		}
+		accepts = append(accepts, w)
+	}
+	return accepts, silent
+}
+
+func (p *place) Reach(_ context.Context, name string, want steady.Reach, _ func(string)) (steady.Reached, error) {
+	defer p.note("reach %s", name)()
+	p.wanted = append(p.wanted, want)
+	accepts, silent := p.refuses(name, want.Ways)
+	for _, w := range want.Ways {
+		if w.Need == steady.NeedMust && p.deaf[name+" "+w.Name] != "" || want.One && len(accepts) == 0 {
+			return steady.Reached{}, steady.ErrUnreachable.With(name+" cannot be reached at "+strings.Join(silent, "; "), "")
+		}
+	}
+	return steady.Reached{Accepts: accepts, Silent: silent}, nil
+}
+
+func (p *place) Accepts(_ context.Context, name string, ways []steady.Way) ([]steady.Way, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	accepts, _ := p.refuses(name, ways)
+	return accepts, nil
+}
+
+func (p *place) StillAccepts(_ context.Context, name string, ways []steady.Way) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, silent := p.refuses(name, ways); len(silent) > 0 {
+		return steady.ErrUnreachable.With(name+" accepts no more at "+strings.Join(silent, "; "), "")
+	}
+	return nil
 }
 
 func (p *place) store() error {

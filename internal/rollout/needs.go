@@ -109,13 +109,24 @@ type Router interface {
 	Reading(ctx context.Context, project string, since time.Time) (steady.Reading, error)
 }
 
-// Prober asks a replica whether it can serve.
+// Prober asks a replica whether it can serve, and whether it can be reached.
 type Prober interface {
 	// Ready returns nil once the replica has given probe.Rise good answers in a
 	// row, and how it answered ("200 /health after 1.4s"). Errors:
 	// steady.ErrExited when it exits or restarts, steady.ErrUnhealthy when the
 	// Engine says so, steady.ErrNotReady when the deadline passes.
 	Ready(ctx context.Context, name string, probe steady.Probe) (string, error)
+	// Reach waits until the replica accepts connections on the ways that it must, at
+	// the address that their traffic will take, and says on which others it does not.
+	// say gets a line where it takes long. Errors: steady.ErrUnreachable after
+	// want.Within, and those of Ready.
+	Reach(ctx context.Context, name string, want steady.Reach, say func(string)) (steady.Reached, error)
+	// Accepts lists the ways on which the replica accepts now; an error is why it
+	// cannot be asked.
+	Accepts(ctx context.Context, name string, ways []steady.Way) ([]steady.Way, error)
+	// StillAccepts is steady.ErrUnreachable where the replica, which accepted on all of
+	// the ways, does so no more. It is asked some times a second.
+	StillAccepts(ctx context.Context, name string, ways []steady.Way) error
 }
 
 // Journal is what a rollout needs of the store. Every call is on disk when it

@@ -34,10 +34,12 @@ type run struct {
 
 	mu      sync.Mutex
 	drained map[string]steady.Drained
-	flows   map[string]flowsAt // by watch, right before its shift
-	seen    map[string]bool    // steps begun
-	astray  []string           // services that an undo's common shift could not take back
-	former  map[string]bool    // steps that a daemon had begun which died; nil where none did
+	flows   map[string]flowsAt      // by watch, right before its shift
+	reached map[string][]steady.Way // by replica: on which it accepted when it became ready
+	seen    map[string]bool         // steps begun
+	refused []string                // shifts that led nobody anywhere
+	astray  []string                // services that an undo's common shift could not take back
+	former  map[string]bool         // steps that a daemon had begun which died; nil where none did
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -74,7 +76,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.decided(ctx, p); err != nil {
+	if err := r.decided(ctx, r.expect(ctx, p, in.Observed)); err != nil {
 		return err
 	}
 	return r.portsFree(ctx)

@@ -7,8 +7,8 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// stillRun fails when replicas that this rollout has made died between their probe
-// and the shift, but for those that may: see forgiven. Old ones that have died are
+// stillRun fails when replicas that this rollout has made died, or closed their ports,
+// between their probe and the shift, but for those that may: see forgiven. Old ones that have died are
 // left out by the router, and so are these.
 func (r *run) stillRun(ctx context.Context, routes []steady.Route) error {
 	for _, t := range routes {
@@ -17,8 +17,14 @@ func (r *run) stillRun(ctx context.Context, routes []steady.Route) error {
 		}
 		var dead []steady.Replica
 		for _, name := range t.Replicas {
-			if c, err := r.engine.Runtime.Replica(ctx, name); err == nil && c.Rollout == r.ID && !c.Running() {
+			c, err := r.engine.Runtime.Replica(ctx, name)
+			if err != nil || c.Rollout != r.ID {
+				continue
+			}
+			if !c.Running() {
 				dead = append(dead, c)
+			} else if err := r.stillReached(ctx, name, t.Service); err != nil {
+				return err
 			}
 		}
 		if len(dead) == 0 || r.forgiven(t, len(dead)) {
@@ -57,4 +63,12 @@ func (r *run) was(s steady.Step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.seen[s.ID]
+}
+
+// refuse notes a shift that failed before it led anybody anywhere: there is nothing of
+// it to take back, and no visitor has seen the new release.
+func (r *run) refuse(shift steady.Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = append(r.refused, shift.ID)
 }

@@ -14,6 +14,7 @@ import (
 // said is what a step tells of itself.
 type said struct {
 	what    string
+	warning string // what is not as it should be, though the step is done
 	drained *steady.Drained
 }
 
@@ -61,8 +62,7 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	case steady.StepCreate:
 		return said{what: s.Replica}, r.create(ctx, s, release)
 	case steady.StepProbe:
-		how, err := r.engine.Prober.Ready(ctx, s.Replica, release.Spec.Probe)
-		return said{what: how}, err
+		return r.ready(ctx, s, release)
 	case steady.StepAlias:
 		return said{what: s.Replica}, rt.Name(ctx, release, s.Replica)
 	case steady.StepHook:
@@ -125,6 +125,7 @@ func (r *run) completed(ctx context.Context, s steady.Step) (said, error) {
 
 func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	if err := r.stillRun(ctx, s.Routes); err != nil {
+		r.refuse(s)
 		return said{}, err
 	}
 	if s.Stage == nil {

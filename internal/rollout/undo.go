@@ -74,17 +74,20 @@ func stateAfterUndo(back steady.Plan, cause error) string {
 	return steady.RolloutFailed
 }
 
-// begun lists the steps begun so far. Where the journal cannot be read, what is
+// begun lists the steps begun so far, but for shifts that led nobody anywhere. Where the journal cannot be read, what is
 // remembered must do.
 func (r *run) begun(ctx context.Context) (map[string]bool, error) {
 	_, begun, _, err := r.engine.Journal.Progress(ctx, r.ID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		return r.seen, nil
+		begun = map[string]bool{}
 	}
 	for id := range r.seen {
 		begun[id] = true
+	}
+	for _, id := range r.refused {
+		delete(begun, id)
 	}
 	return begun, nil
 }

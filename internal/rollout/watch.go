@@ -21,9 +21,10 @@ type window struct {
 	service  steady.ServicePlan
 	restarts map[string]int
 	dead     map[string]error
-	trial    *steady.Trial // nil: nothing to compare with, or not known yet
-	began    time.Time     // of what trial sees
-	silent   bool          // that the proxy does not answer has been logged
+	shut     map[string]time.Time // since when a replica has been closed at a port
+	trial    *steady.Trial        // nil: nothing to compare with, or not known yet
+	began    time.Time            // of what trial sees
+	silent   bool                 // that the proxy does not answer has been logged
 	looks    int
 }
 
@@ -31,7 +32,7 @@ type window struct {
 // worse than the release before meanwhile fails it.
 func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 	p, _ := r.plan.Of(s.Service)
-	w := window{run: r, step: s, service: p, restarts: map[string]int{}, dead: map[string]error{}, began: time.Now()}
+	w := window{run: r, step: s, service: p, restarts: map[string]int{}, dead: map[string]error{}, shut: map[string]time.Time{}, began: time.Now()}
 	clock := r.clock(ctx, s)
 	w.compare(ctx)
 	for {
@@ -43,6 +44,9 @@ func (r *run) watch(ctx context.Context, s steady.Step) (said, error) {
 			return said{}, err
 		}
 		left := clock.left(ctx)
+		if left <= 0 && len(w.shut) > 0 {
+			left = lookEvery
+		}
 		if left <= 0 {
 			return said{what: w.words(clock.watched())}, nil
 		}
@@ -73,14 +77,18 @@ func (w *window) deaths(ctx context.Context) error {
 		}
 		err := w.alive(ctx, name, w.restarts)
 		if err == nil {
+			err = w.closed(ctx, name)
+		}
+		if err == nil {
 			continue
 		}
+		delete(w.shut, name)
 		w.dead[name] = err
 		may := 0.0
 		if w.step.Watch != nil {
 			may = w.step.Watch.Deaths
 		}
-		if len(w.dead) == w.service.Replicas || float64(len(w.dead)) > may*float64(w.service.Replicas) || !errors.Is(err, steady.ErrExited) {
+		if len(w.dead) == w.service.Replicas || float64(len(w.dead)) > may*float64(w.service.Replicas) || !errors.Is(err, steady.ErrExited) && !errors.Is(err, steady.ErrUnreachable) {
 			return err
 		}
 		w.progress(ctx, w.step, err.Error()+"; max_failure_ratio allows it")
