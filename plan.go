@@ -108,6 +108,7 @@ type ServicePlan struct {
 	Stays       []string      `json:"stays,omitempty"`   // a rollback: mounted files that are as they are now, not as the release had them
 	Direct      string        `json:"direct,omitempty"`  // why calls from within the project do not come through a holder; empty where they do
 	Reach       *Reach        `json:"reach,omitempty"`   // what its new replicas must accept on before they take traffic; nil: nothing
+	Once        bool          `json:"once,omitempty"`    // the release before ran to its end: this one is given time to do so
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
 }

@@ -17,6 +17,7 @@ type Release struct {
 	Image   Image     `json:"image"`           // zero until pulled or built
 	Created time.Time `json:"created"`         // UTC
 	Served  time.Time `json:"served,omitzero"` // when a rollout to it was last done; zero: never
+	Done    time.Time `json:"done,omitzero"`   // when it had run to its end, where Spec.Once; zero: it has not
 	Rollout int64     `json:"rollout"`         // the rollout that made it
 }
 

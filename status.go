@@ -18,9 +18,10 @@ type ServiceStatus struct {
 	Service  string          `json:"service"`
 	Release  int             `json:"release"` // serving; 0: none
 	Image    string          `json:"image"`
-	Digest   string          `json:"digest"` // image ID
-	Since    time.Time       `json:"since"`  // release created
-	Want     int             `json:"want"`   // replicas asked for
+	Digest   string          `json:"digest"`        // image ID
+	Since    time.Time       `json:"since"`         // release created
+	Done     time.Time       `json:"done,omitzero"` // when it had run to its end, with exit code 0; zero: it is no service that runs once
+	Want     int             `json:"want"`          // replicas asked for
 	Ports    []Port          `json:"ports,omitempty"`
 	Rules    []Rule          `json:"rules,omitempty"` // what comes by host and path
 	Replicas []ReplicaStatus `json:"replicas"`

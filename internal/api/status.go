@@ -20,7 +20,7 @@ func httpStatus(e *steady.Error) int {
 	case steady.ErrBusy.Code, steady.ErrNotRunning.Code, steady.ErrAborted.Code, steady.ErrPortTaken.Code, steady.ErrSiteTaken.Code, steady.ErrRouteTaken.Code:
 		return http.StatusConflict
 	case steady.ErrNoImage.Code, steady.ErrBuild.Code, steady.ErrExited.Code,
-		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrNginx.Code, steady.ErrCertificate.Code:
+		steady.ErrNotReady.Code, steady.ErrUnhealthy.Code, steady.ErrUnreachable.Code, steady.ErrNginx.Code, steady.ErrCertificate.Code:
 		return http.StatusUnprocessableEntity
 	case steady.ErrNoEngine.Code, steady.ErrNoProxy.Code, steady.ErrNoDaemon.Code:
 		return http.StatusServiceUnavailable

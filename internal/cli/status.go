@@ -95,14 +95,18 @@ func statusTable(status steady.Status, now time.Time) string {
 		pace := paceCells(v, v.Minute)
 		rest := []string{orDash(v.Restart), reachText(v), number(v.Traffic.Requests), number(v.Traffic.Lost)}
 		if len(v.Replicas) == 0 {
-			row := append([]string{v.Service, releaseText(v.Release), "-", "none", "-", "-"}, pace...)
+			state := "none"
+			if !v.Done.IsZero() {
+				state = doneText(v, now)
+			}
+			row := append([]string{v.Service, releaseText(v.Release), "-", state, "-", "-"}, pace...)
 			rows = append(rows, append(append(append(row, "-", "-"), rest...), age(now, v.Since), orDash(v.Image)))
 		}
 		for i, r := range v.Replicas {
 			if i > 0 { // counted by service, not by replica
 				pace, rest = make([]string, len(pace)), []string{orDash(v.Restart), "", "", ""}
 			}
-			row := append([]string{v.Service, releaseText(r.Release), short(status.Project, r.Name), stateText(r), orDash(r.Health), routedText(v, r)}, pace...)
+			row := append([]string{v.Service, releaseText(r.Release), short(status.Project, r.Name), stateText(v, r, now), orDash(r.Health), routedText(v, r)}, pace...)
 			row = append(append(row, cpuText(r), memoryText(r)), rest...)
 			rows = append(rows, append(row, age(now, r.Started), orDash(v.Image)))
 		}
@@ -117,11 +121,19 @@ func releaseText(n int) string {
 	return strconv.Itoa(n)
 }
 
-func stateText(r steady.ReplicaStatus) string {
+func stateText(v steady.ServiceStatus, r steady.ReplicaStatus, now time.Time) string {
+	if r.Release == v.Release && !r.Running() && !v.Done.IsZero() {
+		return doneText(v, now)
+	}
 	if r.State == steady.StateExited {
 		return fmt.Sprintf("exited (%d)", r.ExitCode)
 	}
 	return orDash(r.State)
+}
+
+// doneText tells of a release that has run to its end.
+func doneText(v steady.ServiceStatus, now time.Time) string {
+	return "done, exit 0, " + age(now, v.Done) + " ago"
 }
 
 func routedText(v steady.ServiceStatus, r steady.ReplicaStatus) string {

@@ -34,7 +34,7 @@ func (b *backend) drillRequest(ctx context.Context, project, service string, o s
 	if !ok {
 		return q, steady.ErrNoService.With(fmt.Sprintf("nothing of %s/%s serves", project, service), "steady status")
 	}
-	if r.Spec.Job {
+	if r.Spec.Job || !r.Done.IsZero() {
 		return q, steady.ErrUnsupported.With(fmt.Sprintf("%s/%s is a job, which serves nobody", project, service), "steady status")
 	}
 	routes, err := b.store.Routes(ctx, project)

@@ -29,7 +29,9 @@ type reconciler struct {
 // Run follows the Engine's events until ctx ends.
 func (r *reconciler) Run(ctx context.Context) error {
 	defer r.waits.Wait()
+	ends := completion{reconciler: r, killed: map[string]bool{}}
 	err := r.engine.Watch(ctx, func(c docker.Change) {
+		ends.see(ctx, c)
 		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("refresh the table", "what", c.What, "replica", c.Replica, "err", err)
 		}

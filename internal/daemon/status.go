@@ -78,6 +78,9 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 			routed, s.Ports, s.Rules, s.Want = route.Replicas, route.Ports, route.Rules, len(route.Replicas)
 		}
 	}
+	if r.Spec.Once() && !r.Done.IsZero() {
+		s.Done, s.Want = r.Done, 0
+	}
 	for _, c := range seen.Of(service) {
 		s.Replicas = append(s.Replicas, steady.ReplicaStatus{Replica: c, Routed: slices.Contains(routed, c.Name)})
 		if s.Restart == "" {

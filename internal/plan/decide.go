@@ -50,6 +50,7 @@ func (b *builder) decide(t Target) (*move, error) {
 		b.settle(m, cause)
 		return m, nil
 	}
+	m.Once = !serving.Done.IsZero() && spec.Once()
 	m.fresh = names(m.target)
 	m.old = without(b.in.Observed.Of(spec.Service), m.fresh)
 	if b.rehearses() {
@@ -144,6 +145,10 @@ func (b *builder) settle(m *move, unchanged string) {
 			dead++
 		}
 	}
+	if m.ran() {
+		m.keep("it runs once, and has: exit code 0")
+		return
+	}
 	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect {
 		m.keep(unchanged)
 		return
@@ -167,11 +172,16 @@ func (m *move) displaced() bool {
 	return slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && r.Release != m.To })
 }
 
+// ran says whether the target is of a service that runs once, and has run to its end.
+func (m *move) ran() bool { return m.spec().Once() && !m.target.Done.IsZero() }
+
 func (b *builder) strategy(m *move) {
 	spec := m.spec()
 	running := slices.ContainsFunc(m.old, steady.Replica.Running)
 	order := spec.Update.Order
 	switch {
+	case b.in.Kind == steady.KindRollback && m.ran():
+		m.Strategy, m.Cause, m.fresh, m.Replicas = steady.StrategyOverlap, "it runs once, and has for this release: a rollback does not run it again", nil, 0
 	case spec.Job:
 		m.Strategy, m.Cause = steady.StrategyJob, "other services wait until it has completed"
 	case !running:

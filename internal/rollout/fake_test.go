@@ -409,6 +409,16 @@ func (p *place) Release(_ context.Context, _, service string, number int) (stead
 	return steady.Release{}, steady.ErrNoRelease
 }
 
+func (p *place) Completed(_ context.Context, _, service string, number int, at time.Time) error {
+	defer p.note("completed %s release %d", service, number)()
+	for i, r := range p.releases {
+		if r.Service == service && r.Number == number {
+			p.releases[i].Done = at
+		}
+	}
+	return p.store()
+}
+
 func (p *place) Unfinished(context.Context) ([]steady.Rollout, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -165,6 +165,8 @@ type Journal interface {
 	Serving(ctx context.Context, project string) (map[string]steady.Release, error)
 	// Release finds one release; steady.ErrNoRelease.
 	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
+	// Completed notes when a release that runs once had run to its end.
+	Completed(ctx context.Context, project, service string, number int, at time.Time) error
 	// KeepWarm notes that a release is kept running, in place of any other of its
 	// service; Cool that it is not any more; Warm lists those that are, of all
 	// projects where project is empty.

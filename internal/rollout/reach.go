@@ -25,8 +25,11 @@ const leastAsked = 2 * time.Second
 // one that nobody reaches at some port is better than none.
 func (r *run) ready(ctx context.Context, s steady.Step, release steady.Release) (said, error) {
 	began := time.Now()
-	how, err := r.engine.Prober.Ready(ctx, s.Replica, release.Spec.Probe)
 	p, _ := r.plan.Of(s.Service)
+	if release.Spec.Once() && r.State == steady.RolloutRunning {
+		return r.readyOnce(ctx, s, release, p)
+	}
+	how, err := r.engine.Prober.Ready(ctx, s.Replica, release.Spec.Probe)
 	if err != nil || p.Reach == nil || r.State != steady.RolloutRunning {
 		return said{what: how}, err
 	}

@@ -34,12 +34,14 @@ type run struct {
 
 	mu      sync.Mutex
 	drained map[string]steady.Drained
-	flows   map[string]flowsAt      // by watch, right before its shift
-	reached map[string][]steady.Way // by replica: on which it accepted when it became ready
-	seen    map[string]bool         // steps begun
-	refused []string                // shifts that led nobody anywhere
-	astray  []string                // services that an undo's common shift could not take back
-	former  map[string]bool         // steps that a daemon had begun which died; nil where none did
+	flows   map[string]flowsAt        // by watch, right before its shift
+	once    map[string]steady.Release // by replica: those that may run to their end
+	ranOut  map[string]int            // by service: the release that did
+	reached map[string][]steady.Way   // by replica: on which it accepted when it became ready
+	seen    map[string]bool           // steps begun
+	refused []string                  // shifts that led nobody anywhere
+	astray  []string                  // services that an undo's common shift could not take back
+	former  map[string]bool           // steps that a daemon had begun which died; nil where none did
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -186,6 +188,7 @@ func (r *run) finish(ctx context.Context, err error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err == nil {
+		r.noteEnded(ctx)
 		r.end(ctx, r.done(), nil)
 		return
 	}

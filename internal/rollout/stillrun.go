@@ -11,6 +11,9 @@ import (
 // between their probe and the shift, but for those that may: see forgiven. Old ones that have died are
 // left out by the router, and so are these.
 func (r *run) stillRun(ctx context.Context, routes []steady.Route) error {
+	if err := r.noneFailed(ctx); err != nil {
+		return err
+	}
 	for _, t := range routes {
 		if len(t.Ports)+len(t.Rules) == 0 {
 			continue

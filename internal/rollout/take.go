@@ -29,6 +29,9 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	case steady.StepClean:
 		return said{}, r.clean(ctx, s)
 	case steady.StepStart:
+		if r.hasRun(ctx, s) {
+			return said{what: s.Replica + " had run already"}, nil
+		}
 		return said{what: s.Replica}, rt.Start(ctx, s.Replica)
 	case steady.StepStop:
 		return said{what: s.Replica}, rt.Stop(ctx, s.Replica)
@@ -64,6 +67,9 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	case steady.StepProbe:
 		return r.ready(ctx, s, release)
 	case steady.StepAlias:
+		if r.ended(s.Replica) {
+			return said{}, nil
+		}
 		return said{what: s.Replica}, rt.Name(ctx, release, s.Replica)
 	case steady.StepHook:
 		return r.runHook(ctx, s, release)
@@ -132,6 +138,7 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 		r.leaveStages(ctx)
 	}
 	r.beforehand(ctx, s)
+	ran := r.withoutEnded(ctx, &s)
 	put := func() error { return r.engine.Router.Route(ctx, s.Routes) }
 	if r.State == steady.RolloutUndoing {
 		put = func() error { return r.goBack(ctx, s) }
@@ -149,6 +156,8 @@ func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
 	var parts []string
 	for _, t := range s.Routes {
 		switch {
+		case ran[t.Service]:
+			parts = append(parts, t.Service+" has run")
 		case t.Gone:
 			parts = append(parts, t.Service+" withdrawn")
 		case t.Hold != nil:

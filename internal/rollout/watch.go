@@ -224,6 +224,8 @@ func (r *run) alive(ctx context.Context, name string, restarts map[string]int) e
 		what = "ran out of memory"
 	case c.Restarts > restarts[name]:
 		what = "was restarted by the Engine"
+	case c.Ended() && r.mayEnd(ctx, c):
+		return nil
 	case c.State == steady.StateExited, c.State == steady.StateDead:
 		what = fmt.Sprintf("exited with code %d", c.ExitCode)
 	case c.Health == steady.HealthUnhealthy:

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"gesalpai.ch/steady"
 )
 
-const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.served, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest, r.image_built"
+const releaseColumns = "r.project, r.service, r.number, r.rollout, r.created, r.served, r.digest, r.spec, r.image_ref, r.image_id, r.image_digest, r.image_built, r.done"
 
 // Release finds one release; steady.ErrNoRelease.
 func (s *Store) Release(ctx context.Context, project, service string, number int) (steady.Release, error) {
@@ -81,6 +82,12 @@ func (s *Store) Contents(ctx context.Context, r steady.Release) error {
 		WHERE project = ? AND service = ? AND number = ?`, contents, original, r.Project, r.Service, r.Number)
 }
 
+// Completed notes when a release had run to its end; steady.ErrNoRelease.
+func (s *Store) Completed(ctx context.Context, project, service string, number int, at time.Time) error {
+	return s.one(ctx, s.sure, "store the end of a run", noRelease(project, service, number),
+		"UPDATE releases SET done = ? WHERE project = ? AND service = ? AND number = ?", nanos(at), project, service, number)
+}
+
 func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
 	spec, err := encode(r.Spec)
 	if err != nil {
@@ -99,14 +106,15 @@ func scanRelease(from row) (steady.Release, error) {
 		created int64
 		served  int64
 		built   int64
+		done    int64
 		spec    string
 	)
 	err := from.Scan(&r.Project, &r.Service, &r.Number, &r.Rollout, &created, &served, &r.Digest, &spec,
-		&r.Image.Ref, &r.Image.ID, &r.Image.Digest, &built)
+		&r.Image.Ref, &r.Image.ID, &r.Image.Digest, &built, &done)
 	if err != nil {
 		return steady.Release{}, err
 	}
-	r.Created, r.Served, r.Image.Built = moment(created), moment(served), moment(built)
+	r.Created, r.Served, r.Image.Built, r.Done = moment(created), moment(served), moment(built), moment(done)
 	return r, json.Unmarshal([]byte(spec), &r.Spec)
 }
 

@@ -144,6 +144,7 @@ CREATE INDEX outbox_project ON outbox (project, id);
 	PRIMARY KEY (rollout, at)
 ) STRICT, WITHOUT ROWID;`,
 	volumes,
+	`ALTER TABLE releases ADD COLUMN done INTEGER NOT NULL DEFAULT 0;`,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.
