@@ -19,6 +19,8 @@ type Release struct {
 	Served  time.Time `json:"served,omitzero"` // when a rollout to it was last done; zero: never
 	Done    time.Time `json:"done,omitzero"`   // when it had run to its end, where Spec.Once; zero: it has not
 	Rollout int64     `json:"rollout"`         // the rollout that made it
+
+	ImageGone bool `json:"image_gone,omitempty"` // the Engine has its image no more; known where releases are listed
 }
 
 // Ref names the release for a person: "shop/api release 42".

@@ -95,6 +95,7 @@ func everyCall(c *api.Client) map[string]func(context.Context) error {
 		"Rollouts": func(ctx context.Context) error { _, err := c.Rollouts(ctx, "shop", 1); return err },
 		"Rollout":  func(ctx context.Context) error { _, err := c.Rollout(ctx, 1); return err },
 		"Releases": func(ctx context.Context) error { _, _, err := c.Releases(ctx, "shop"); return err },
+		"Prune":    func(ctx context.Context) error { _, err := c.Prune(ctx, "shop", 1, false); return err },
 		"Projects": func(ctx context.Context) error { _, err := c.Projects(ctx); return err },
 		"Status":   func(ctx context.Context) error { _, err := c.Status(ctx, "shop"); return err },
 		"Version":  func(ctx context.Context) error { _, err := c.Version(ctx); return err },

@@ -27,6 +27,9 @@ type Backend interface {
 	Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error) // newest first
 	Rollout(ctx context.Context, id int64) (steady.Rollout, error)
 	Releases(ctx context.Context, project string) ([]steady.Release, map[string]int, error) // newest first; serving by service
+	// Prune lets go of the images that a project's releases need no more, but for keep
+	// images of each service besides the serving one's; dry only tells which.
+	Prune(ctx context.Context, project string, keep int, dry bool) ([]steady.PrunedImage, error)
 	Projects(ctx context.Context) ([]string, error)
 	Status(ctx context.Context, project string) (steady.Status, error)
 	Logs(ctx context.Context, q steady.LogQuery, say func(steady.LogLine) error) error

@@ -40,6 +40,11 @@ func (c *Client) Abort(ctx context.Context, project string, rollout int64) error
 	return err
 }
 
+// Prune lets go of images that a project's releases need no more.
+func (c *Client) Prune(ctx context.Context, project string, keep int, dry bool) ([]steady.PrunedImage, error) {
+	return call[[]steady.PrunedImage](ctx, c, http.MethodPost, of(project, "prune"), pruneRequest{keep, dry})
+}
+
 // Rollouts lists rollouts, newest first.
 func (c *Client) Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error) {
 	q := url.Values{"project": {project}, "limit": {strconv.Itoa(limit)}}

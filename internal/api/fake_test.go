@@ -117,6 +117,10 @@ func (f *fake) Releases(_ context.Context, project string) ([]steady.Release, ma
 	return []steady.Release{{Project: project, Service: "api", Number: 42, Spec: spec}}, map[string]int{"api": 41}, f.err
 }
 
+func (f *fake) Prune(_ context.Context, project string, keep int, dry bool) ([]steady.PrunedImage, error) {
+	return []steady.PrunedImage{{Service: project, Release: keep, Removed: !dry}}, f.err
+}
+
 func (f *fake) Projects(context.Context) ([]string, error) { return []string{"blog", "shop"}, f.err }
 
 func (f *fake) Status(_ context.Context, project string) (steady.Status, error) {

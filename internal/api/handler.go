@@ -33,6 +33,7 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 		"POST /v1/projects/{project}/scale":    h.scale,
 		"POST /v1/projects/{project}/down":     h.down,
 		"POST /v1/projects/{project}/abort":    h.abort,
+		"POST /v1/projects/{project}/prune":    h.prune,
 		"POST /v1/projects/{project}/promote":  h.promote,
 		"POST /v1/projects/{project}/pause":    h.pause,
 		"POST /v1/projects/{project}/resume":   h.resume,

@@ -26,6 +26,12 @@ type (
 	}
 )
 
+// pruneRequest is the body of POST /v1/projects/{project}/prune.
+type pruneRequest struct {
+	Keep int  `json:"keep"` // images of each service besides the serving release's
+	Dry  bool `json:"dry,omitempty"`
+}
+
 // releasesAnswer is what GET /v1/projects/{project}/releases says.
 type releasesAnswer struct {
 	Releases []steady.Release `json:"releases"`

@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+
+	"gesalpai.ch/steady"
 )
 
 func (h handler) version(r *http.Request) (any, error) {
@@ -54,6 +56,17 @@ func (h handler) abort(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return struct{}{}, h.backend.Abort(r.Context(), r.PathValue("project"), q.Rollout)
+}
+
+func (h handler) prune(r *http.Request) (any, error) {
+	var q pruneRequest
+	if err := read(r, &q); err != nil {
+		return nil, err
+	}
+	if q.Keep < 0 {
+		return nil, steady.ErrUsage.With("the number of images to keep must not be below 0", "steady prune --keep 5")
+	}
+	return h.backend.Prune(r.Context(), r.PathValue("project"), q.Keep, q.Dry)
 }
 
 func (h handler) rollouts(r *http.Request) (any, error) {

@@ -7,6 +7,7 @@ import (
 func (s *session) daemonCommand() *cobra.Command {
 	var f serviceFlags
 	var metrics string
+	keep := -1
 	c := &cobra.Command{
 		Use:   "daemon",
 		Short: "Run the daemon, which carries out rollouts",
@@ -21,10 +22,14 @@ a proxy that runs already keeps the one it was started with.`,
 			if err := f.absolute(); err != nil {
 				return err
 			}
-			return stopped(c.Context(), s.runDaemon(c.Context(), f, metrics, c.Flags().Changed("socket")))
+			if c.Flags().Changed("keep-images") && keep < 0 {
+				return usage(c.CommandPath(), "--keep-images must not be below 0")
+			}
+			return stopped(c.Context(), s.runDaemon(c.Context(), f, metrics, keep, c.Flags().Changed("socket")))
 		},
 	}
 	f.add(c.Flags())
+	c.Flags().IntVar(&keep, "keep-images", keep, "after each rollout keep the images of the serving release and of this `number` before it, as steady prune --keep does; all unless given")
 	c.Flags().StringVar(&metrics, "metrics", "", "`address` for /metrics (Prometheus), /healthz and /readyz, such as 127.0.0.1:9180; none unless given")
 	return c
 }

@@ -33,6 +33,7 @@ type scenario struct {
 	Site     steady.SiteStatus
 
 	Maintained steady.Maintained
+	Pruned     []steady.PrunedImage
 	Leases     steady.Leases
 	Deeds      []steady.Deed
 	Stage      steady.Stage
@@ -164,6 +165,11 @@ func (d *fakeDaemon) Maintain(_ context.Context, project string, services []stri
 func (d *fakeDaemon) Maintenance(context.Context, string) (steady.Maintained, error) {
 	p := d.now()
 	return p.Maintained, fails(p.Fail)
+}
+
+func (d *fakeDaemon) Prune(_ context.Context, project string, keep int, dry bool) ([]steady.PrunedImage, error) {
+	d.note("prune %s keep=%d dry=%t", project, keep, dry)
+	return d.now().Pruned, fails(d.now().Fail)
 }
 
 func (d *fakeDaemon) Abort(_ context.Context, project string, id int64) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,15 +20,18 @@ type releaseLine struct {
 	Serving bool      `json:"serving"`
 	Image   string    `json:"image"`
 	Digest  string    `json:"digest"` // of the image: its repository digest, else its ID
+	Here    bool      `json:"image_here"`
 	Created time.Time `json:"created"`
 	Rollout int64     `json:"rollout"`
 }
 
 func (s *session) releasesCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "releases [SERVICE...]",
-		Short:             "List releases, newest first",
-		Long:              "List the project's releases, newest first, and which of them serves.",
+		Use:   "releases [SERVICE...]",
+		Short: "List releases, newest first",
+		Long: `List the project's releases, newest first, which of them serves, and whether its image
+is still on this machine (HERE). A rollback pulls an image that is gone by its
+digest; one that was built here can only be built again (rollback --rebuild).`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())
@@ -84,21 +88,33 @@ func releaseLines(all []steady.Release, serving map[string]int, services []strin
 		}
 		out = append(out, releaseLine{
 			Service: r.Service, Release: r.Number, Serving: serving[r.Service] == r.Number,
-			Image: r.Spec.Image, Digest: digest, Created: r.Created, Rollout: r.Rollout,
+			Image: r.Spec.Image, Digest: digest, Here: !r.ImageGone, Created: r.Created, Rollout: r.Rollout,
 		})
 	}
 	return out
 }
 
+// here says whether the release's image is on the machine: one that has a repository
+// digest is pulled again by a rollback.
+func here(r releaseLine) string {
+	switch {
+	case r.Here:
+		return "yes"
+	case strings.Contains(r.Digest, "@"):
+		return "gone, pulled again"
+	}
+	return "gone"
+}
+
 func releaseTable(lines []releaseLine, now time.Time) string {
-	rows := [][]string{{"SERVICE", "RELEASE", "SERVES", "IMAGE", "DIGEST", "ROLLOUT", "AGE"}}
+	rows := [][]string{{"SERVICE", "RELEASE", "SERVES", "IMAGE", "DIGEST", "HERE", "ROLLOUT", "AGE"}}
 	for _, r := range lines {
 		serves := ""
 		if r.Serving {
 			serves = "yes"
 		}
 		rows = append(rows, []string{
-			r.Service, strconv.Itoa(r.Release), serves, orDash(r.Image), orDash(shortDigest(r.Digest)),
+			r.Service, strconv.Itoa(r.Release), serves, orDash(r.Image), orDash(shortDigest(r.Digest)), here(r),
 			strconv.FormatInt(r.Rollout, 10), age(now, r.Created),
 		})
 	}

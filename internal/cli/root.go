@@ -33,7 +33,7 @@ have, without losing a request, and tells what it counted.`,
 	c.SetHelpTemplate(c.HelpTemplate() + exitHelp())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c.CommandPath(), err.Error()) })
 	c.AddGroup(&cobra.Group{ID: "do", Title: "Deploy:"}, &cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "run", Title: "Run steady:"})
-	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand())
+	s.add(c, "do", s.deployCommand(), s.planCommand(), s.rollbackCommand(), s.scaleCommand(), s.abortCommand(), s.downCommand(), s.pruneCommand())
 	s.add(c, "do", s.drillCommand())
 	s.add(c, "do", s.maintenanceCommand(), s.lockCommand())
 	s.add(c, "do", s.promoteCommand(), s.pauseCommand(), s.resumeCommand())

@@ -11,7 +11,7 @@ import (
 	"gesalpai.ch/steady/internal/proxy"
 )
 
-func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string, socketGiven bool) error {
+func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string, keepImages int, socketGiven bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program for the proxy: %w", err)
@@ -20,8 +20,13 @@ func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string,
 	if socketGiven || s.getenv("STEADY_SOCKET") != "" {
 		socket = s.shared.socket
 	}
+	var keep *int
+	if keepImages >= 0 {
+		keep = &keepImages
+	}
 	return daemon.Run(ctx, daemon.Options{
-		StateDir: f.stateDir, RunDir: f.runDir, Socket: socket,
+		KeepImages: keep,
+		StateDir:   f.stateDir, RunDir: f.runDir, Socket: socket,
 		DockerHost: s.getenv("DOCKER_HOST"), Version: buildVersion(),
 		ProxyCommand: append([]string{self, "proxy"}, f.arguments()...),
 		CrashAt:      s.getenv("STEADY_CRASH_AT"),

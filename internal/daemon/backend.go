@@ -122,7 +122,20 @@ func (b *backend) Releases(ctx context.Context, project string) ([]steady.Releas
 	if err := b.known(ctx, project); err != nil {
 		return nil, nil, err
 	}
-	return b.store.Releases(ctx, project)
+	all, serving, err := b.store.Releases(ctx, project)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.lookForImages(ctx, all)
+	return all, serving, nil
+}
+
+// Prune implements api.Backend.
+func (b *backend) Prune(ctx context.Context, project string, keep int, dry bool) ([]steady.PrunedImage, error) {
+	if err := b.known(ctx, project); err != nil {
+		return nil, err
+	}
+	return b.rollouts.Prune(ctx, project, keep, dry)
 }
 
 func (b *backend) Projects(ctx context.Context) ([]string, error) { return b.store.Projects(ctx) }

@@ -46,7 +46,10 @@ type Options struct {
 	Stdout  io.Writer // of the proxy it starts, for an access log that goes there
 	// AccessLog is what ProxyCommand asks the proxy for; its counts are nothing here.
 	AccessLog proxy.AccessLogStatus
-	Metrics   string // address for Prometheus and health checks; empty: none
+	// KeepImages is how many images of earlier releases of each service stay after a
+	// rollout; nil: all.
+	KeepImages *int
+	Metrics    string // address for Prometheus and health checks; empty: none
 }
 
 // ProxySocket is where the proxy of a run directory is controlled.
@@ -153,6 +156,7 @@ func (p *parts) start(stops *stack) {
 	b.notifier = notify.New(p.store, command.Host{}, numbers.Notification, p.Log)
 	ro := rollout.New(p.engine, rt, pr, masked{journal{p.store, numbers.Rollout, b.tell}, p.private}, p.Log)
 	ro.Crash, ro.Leases, ro.Host = crashAt(p.CrashAt), p.store, command.Host{}
+	ro.KeepImages = p.KeepImages
 	rec := &reconciler{router: rt, engine: p.engine, prober: pr, log: p.Log}
 	p.front.given = func(ctx context.Context) error { rt.meetProxy(); return rec.refresh(ctx) }
 	b.router, b.rollouts = rt, ro

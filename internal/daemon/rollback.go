@@ -53,6 +53,24 @@ func (b *backend) imageBack(ctx context.Context, r steady.Release, rebuild bool)
 	return plan.Target{}, imageGone(r)
 }
 
+// lookForImages notes which releases' images are gone. What the Engine does not tell is
+// not noted: it is no reason not to list them.
+func (b *backend) lookForImages(ctx context.Context, all []steady.Release) {
+	gone := map[string]bool{}
+	for i, r := range all {
+		is, known := gone[r.Image.ID]
+		if !known && r.Image.ID != "" {
+			_, err := b.engine.Image(ctx, r.Image.ID)
+			if err != nil && !errors.Is(err, steady.ErrNoImage) {
+				return
+			}
+			is = err != nil
+			gone[r.Image.ID] = is
+		}
+		all[i].ImageGone = is
+	}
+}
+
 // contextThere says whether the context can still be built from. One that is no
 // directory is for the builder to fetch.
 func contextThere(b *steady.Build) bool {

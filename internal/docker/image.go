@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,10 @@ func (e *Engine) Image(ctx context.Context, ref string) (steady.Image, error) {
 		return steady.Image{}, e.fail("inspect image "+ref, err)
 	}
 	built, _ := time.Parse(time.RFC3339Nano, got.Created)
-	img := steady.Image{Ref: ref, ID: got.ID, Digest: repoDigest(ref, got.RepoDigests), Built: built.UTC()}
+	img := steady.Image{Ref: ref, ID: got.ID, Built: built.UTC()}
+	if got.Identity == nil || len(got.Identity.Pull) > 0 { // the containerd store gives a digest to what no registry has, too
+		img.Digest = repoDigest(ref, got.RepoDigests)
+	}
 	if got.Config != nil {
 		img.Volumes = declared(got.Config.Volumes)
 	}
@@ -32,6 +36,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (steady.Image, error) {
 // repoDigest picks the digest under which ref's repository has the image. An image
 // may have come from several.
 func repoDigest(ref string, digests []string) string {
+	digests = slices.DeleteFunc(slices.Clone(digests), func(d string) bool { return strings.HasPrefix(d, steady.ReleaseRepository+"@") })
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil || strings.HasPrefix(ref, "sha256:") {
 		return first(digests)

@@ -49,14 +49,14 @@ func engineRules() []Rule {
 			ID: "disk-nearly-full", Severity: steady.Warning,
 			Title: "a disk that is nine tenths full",
 			Why:   "The next image may not fit, and a full disk stops deploys, logs and databases.",
-			Mend:  "docker system df; docker image prune",
+			Mend:  "docker system df; steady prune; docker image prune",
 			find:  func(f Facts) []hit { return filled(f, nearlyFull, quiteFull) },
 		},
 		{
 			ID: "disk-full", Severity: steady.Failure,
 			Title: "a full disk",
 			Why:   "Nothing can be deployed: neither an image nor what is decided can be written. Databases stop.",
-			Mend:  "docker system df; docker image prune; du -xh / | sort -h | tail",
+			Mend:  "docker system df; steady prune; docker image prune; du -xh / | sort -h | tail",
 			find:  func(f Facts) []hit { return filled(f, quiteFull, 2) },
 		},
 	}

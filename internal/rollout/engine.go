@@ -26,6 +26,8 @@ type Engine struct {
 	// Crash, when set, is called before and after each step with its kind and
 	// "before" or "after"; tests end the process there.
 	Crash func(step, when string)
+	// KeepImages is how many images of earlier releases stay after a rollout; nil: all.
+	KeepImages *int
 	// ReadEvery is how often the proxy's counts are read while a rollout runs; 0 is
 	// every second.
 	ReadEvery time.Duration
@@ -64,6 +66,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.retireDue(ctx).Stop() // before anybody goes back to what was being stopped
 	e.workers.Go(func() { e.retireAll(ctx) })
+	e.workers.Go(func() { e.keepAll(ctx) })
 	e.open(true)
 	<-ctx.Done()
 	e.open(false)

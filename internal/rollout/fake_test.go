@@ -54,11 +54,13 @@ type place struct {
 	readings map[int64][]steady.Reading
 	dropped  int // readings
 	volumes  []steady.AnonymousVolume
+	tags     map[string]string // of images of releases → image ID
 }
 
 func newPlace() *place {
 	return &place{
 		kept:     map[string]steady.Warm{},
+		tags:     map[string]string{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
 		sick: map[string]error{}, deaf: map[string]string{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
@@ -331,6 +333,32 @@ func (p *place) Volumes(context.Context, string) ([]steady.AnonymousVolume, erro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.volumes), nil
+}
+
+func (p *place) Releases(context.Context, string) ([]steady.Release, map[string]int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	serving := map[string]int{}
+	for service, r := range p.routes {
+		serving[service] = r.Release
+	}
+	newest := slices.Clone(p.releases)
+	slices.Reverse(newest)
+	for i, r := range newest {
+		if made := p.rollouts[r.Rollout]; made.State == steady.RolloutDone {
+			newest[i].Served = made.Ended
+		}
+	}
+	return newest, serving, nil
+}
+
+func (p *place) Projects(context.Context) ([]string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.releases) == 0 {
+		return nil, nil
+	}
+	return []string{p.releases[0].Project}, nil
 }
 
 func (p *place) ForgetVolumes(context.Context, string) error {

@@ -26,6 +26,13 @@ type Runtime interface {
 	Build(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error)
 	// Image looks up the spec's image; steady.ErrNoImage when it is not there.
 	Image(ctx context.Context, ref string) (steady.Image, error)
+	// KeepImage tags the release's image, so that it stays when its own tag moves on or
+	// images are pruned; steady.ErrNoImage when it is not there. KeptImages lists what
+	// was tagged so of a project's releases. DropImage takes a tag away, and says whether
+	// the image went with it, as nothing else uses it.
+	KeepImage(ctx context.Context, r steady.Release) error
+	KeptImages(ctx context.Context, project string) ([]steady.KeptImage, error)
+	DropImage(ctx context.Context, tag string) (removed bool, err error)
 	// Prepare makes sure of the spec's networks and volumes.
 	Prepare(ctx context.Context, spec steady.Spec) error
 	// Create creates the release's n-th replica, or adopts the container of that
@@ -167,6 +174,10 @@ type Journal interface {
 	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
 	// Completed notes when a release that runs once had run to its end.
 	Completed(ctx context.Context, project, service string, number int, at time.Time) error
+	// Releases lists a project's, newest first, and which of each service serves.
+	Releases(ctx context.Context, project string) ([]steady.Release, map[string]int, error)
+	// Projects names those that a rollout was ever accepted of.
+	Projects(ctx context.Context) ([]string, error)
 	// KeepWarm notes that a release is kept running, in place of any other of its
 	// service; Cool that it is not any more; Warm lists those that are, of all
 	// projects where project is empty.

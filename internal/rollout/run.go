@@ -114,7 +114,11 @@ func (r *run) images(ctx context.Context) error {
 	for i := range r.request.Targets {
 		r.request.Targets[i].Bring = "" // it is back
 	}
-	return r.resolve(ctx, in.Observed)
+	if err := r.resolve(ctx, in.Observed); err != nil {
+		return err
+	}
+	r.keepImages(ctx)
+	return nil
 }
 
 // resolve completes every target with the image that is there now.
@@ -221,11 +225,13 @@ func (r *run) end(ctx context.Context, state string, cause error) {
 	if err := r.engine.Journal.Update(ctx, r.Rollout); err != nil {
 		r.engine.Log.Error("store the end of a rollout", "rollout", r.ID, "err", err)
 	}
+	r.dropUnserved(ctx, state)
 	r.engine.release(r) // before it is told: who hears of the end may deploy again at once
 	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: &brief, Error: r.Error, Took: r.Ended.Sub(r.Started)})
 	if err != nil {
 		r.engine.Log.Error("store the last event of a rollout", "rollout", r.ID, "err", err)
 	}
+	r.pruneAfter(state)
 }
 
 // explain adds to an error which release still serves.

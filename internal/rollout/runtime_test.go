@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,6 +154,47 @@ func mountedBy(s steady.Spec) []steady.MountedVolume {
 		out = append(out, steady.MountedVolume{Path: m.Target, Name: m.Source, Anonymous: slices.Contains(kept, m.Target)})
 	}
 	return out
+}
+
+func (p *place) KeepImage(_ context.Context, r steady.Release) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := slices.ContainsFunc(slices.Collect(maps.Values(p.images)), func(i steady.Image) bool { return i.ID == r.Image.ID })
+	if !known && strings.HasPrefix(r.Image.ID, "sha256:") {
+		return steady.ErrNoImage
+	}
+	p.tags[r.ImageTag()] = r.Image.ID
+	return nil
+}
+
+func (p *place) KeptImages(_ context.Context, project string) ([]steady.KeptImage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []steady.KeptImage
+	for tag, id := range p.tags {
+		if strings.HasPrefix(tag, steady.ReleaseTags(project)) {
+			out = append(out, steady.KeptImage{Tag: tag, Image: id})
+		}
+	}
+	return out, nil
+}
+
+func (p *place) DropImage(_ context.Context, tag string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.tags[tag]
+	delete(p.tags, tag)
+	for _, other := range p.tags {
+		if other == id {
+			return false, nil
+		}
+	}
+	for _, img := range p.images {
+		if img.ID == id {
+			return false, nil
+		}
+	}
+	return id != "", nil
 }
 
 func (p *place) RemoveVolumes(_ context.Context, names []string) error {

@@ -17,6 +17,9 @@ type Runtime interface {
 	Pull(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error)
 	Build(ctx context.Context, spec steady.Spec, say func(string)) (steady.Image, error)
 	Image(ctx context.Context, ref string) (steady.Image, error)
+	KeepImage(ctx context.Context, r steady.Release) error
+	KeptImages(ctx context.Context, project string) ([]steady.KeptImage, error)
+	DropImage(ctx context.Context, tag string) (removed bool, err error)
 	Prepare(ctx context.Context, spec steady.Spec) error
 	Create(ctx context.Context, r steady.Release, n int, rollout int64) (steady.Replica, error)
 	Start(ctx context.Context, name string) error

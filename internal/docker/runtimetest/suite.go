@@ -34,6 +34,8 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"stop twice and of one that is gone is fine", stop},
 		{"a stopped replica starts again with its names", startAgain},
 		{"an anonymous volume outlives its container, and its successor has it", anonymousVolume},
+		{"images of releases are kept by tags", keptImages},
+		{"an image that is not there cannot be kept", missingImage},
 		{"remove of one that runs, and of one that is gone, is fine", remove},
 		{"wait gives the exit code", wait},
 		{"wait ends with its context", waitEnds},
