@@ -25,6 +25,10 @@ type Holder struct {
 // Ref names the service that it holds for, "shop/api".
 func (h Holder) Ref() string { return h.Project + "/" + h.Service }
 
+// HolderName is the name of the container that holds a service's names. A replica's
+// ends with a number, so they never meet.
+func HolderName(project, service string) string { return project + "-" + service + "-steady" }
+
 // Held says whether the service's names belong to a holder, and else why not.
 func (s Spec) Held() (bool, string) {
 	switch {

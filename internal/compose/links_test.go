@@ -7,6 +7,33 @@ import (
 	"gesalpai.ch/steady/internal/compose"
 )
 
+func TestLinks_AHostnameThatIsANameLeadsToTheHolder(t *testing.T) {
+	dir := write(t, map[string]string{"compose.yaml": `
+name: shop
+services:
+  web: { image: x, networks: [default, back] }
+  db: { image: y, hostname: db, networks: [back] }
+  api: { image: y, hostname: box7 }
+  alone: { image: z }
+networks: { back: {} }
+`})
+	p, err := compose.Load(t.Context(), compose.Options{WorkingDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.Specs {
+		for _, n := range s.Networks {
+			linked := strings.Contains(string(n.Endpoint), `"shop-db-steady:db"`)
+			if want := s.Service == "web" && n.Key == "back"; linked != want {
+				t.Errorf("%s in %s: linked %t, want %t: %s", s.Service, n.Key, linked, want, n.Endpoint)
+			}
+			if strings.Contains(string(n.Endpoint), "box7") {
+				t.Errorf("a link for a hostname that is no name: %s", n.Endpoint)
+			}
+		}
+	}
+}
+
 // The Engine's side of it is docker's TestHold_ComposesContainerNamesAndLinksLeadToIt:
 // the holder has the names that these links lead to.
 func TestLinks_LeadToTheNamesOfComposesContainers(t *testing.T) {

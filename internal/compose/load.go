@@ -72,6 +72,9 @@ func Load(ctx context.Context, o Options) (Project, error) {
 		}
 		p.Specs = append(p.Specs, spec)
 	}
+	if err := linkHostnames(p.Specs); err != nil {
+		return Project{}, err
+	}
 	if err := clashing(model, p.Specs); err != nil {
 		return Project{}, err
 	}

@@ -86,8 +86,8 @@ func (e *Engine) joins(ctx context.Context, spec steady.Spec, b *body) error {
 	var static []string
 	for i, n := range spec.Networks {
 		n.Aliases = namesOf(spec, n)
-		if held && slices.Contains(n.Aliases, b.Hostname) { // the Engine gives hostnames to the network, and nothing stops it
-			e.log.Warn("replicas are found before they are ready: their hostname is a name of the service", "service", spec.Ref(), "network", n.Name)
+		if held && n.External && slices.Contains(n.Aliases, b.Hostname) { // within the project package compose sees to it
+			e.log.Warn("containers of other projects find replicas before they are ready: their hostname is a name of the service", "service", spec.Ref(), "network", n.Name)
 		}
 		j, movable, known, err := e.join(ctx, spec, n)
 		if err != nil {

@@ -94,14 +94,10 @@ func (e *Engine) bridges(ctx context.Context, spec steady.Spec) (map[string]stri
 	return ids, nil
 }
 
-// holderName is the name of a service's holder. A replica's ends with a number, so
-// they never meet.
-func holderName(project, service string) string { return project + "-" + service + "-steady" }
-
 // holder finds the service's holder or makes one, which does not run yet and is in
 // the first of its networks without a name.
 func (e *Engine) holder(ctx context.Context, spec steady.Spec, nets map[string]string) (c container.InspectResponse, made bool, err error) {
-	name := holderName(spec.Project, spec.Service)
+	name := steady.HolderName(spec.Project, spec.Service)
 	c, err = e.inspect(ctx, name)
 	switch {
 	case errors.Is(err, steady.ErrNoReplica):
@@ -143,7 +139,7 @@ func holds(c container.InspectResponse, project, service string) bool {
 }
 
 func (e *Engine) createHolder(ctx context.Context, spec steady.Spec) error {
-	name := holderName(spec.Project, spec.Service)
+	name := steady.HolderName(spec.Project, spec.Service)
 	var err error
 	for range imageTries {
 		var ref string
@@ -213,7 +209,7 @@ func (e *Engine) Forget(ctx context.Context, project, service string) error {
 		return err
 	}
 	defer done()
-	c, err := e.inspect(ctx, holderName(project, service))
+	c, err := e.inspect(ctx, steady.HolderName(project, service))
 	switch {
 	case errors.Is(err, steady.ErrNoReplica):
 		return nil

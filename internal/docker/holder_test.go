@@ -107,6 +107,27 @@ func TestHold_ComposesContainerNamesAndLinksLeadToIt(t *testing.T) {
 	}
 }
 
+// The Engine gives a hostname to the network as a name. A link of that name, which
+// package compose writes for all others of the project, leads past it.
+func TestHold_AHostnameThatIsANameLeadsToItToo(t *testing.T) {
+	b := newBench(t)
+	api := b.held(t, "api", 1)
+	api.Spec.Container = json.RawMessage(`{"Hostname":"api"}`)
+	asker := b.held(t, "asker", 1)
+	unlinked := b.started(t, asker)
+	asker.Number = 2
+	asker.Spec.Networks[0].Endpoint = json.RawMessage(fmt.Sprintf(`{"Links":["%s:api"]}`, steady.HolderName(b.project, "api")))
+	from := b.started(t, asker)
+	want := b.hold(t, api.Spec).Addresses[b.project+"_default"]
+	b.started(t, api)
+	if got := b.lookup(t, from.Name, "api"); got != want {
+		t.Errorf("api resolves to %q, want %s", got, want)
+	}
+	if got := b.lookup(t, unlinked.Name, "api"); got == want {
+		t.Error("without the link the replica is not found either: this test sees nothing")
+	}
+}
+
 func TestHold_ANetworkThatComesLaterLeavesTheOthersAlone(t *testing.T) {
 	b := newBench(t)
 	rel := b.held(t, "api", 1)
