@@ -4,7 +4,7 @@ GO ?= go
 export GOFLAGS ?= -trimpath
 BIN := bin/steady
 
-.PHONY: help build install demo test check unit packages e2e bench soak lint setup clean
+.PHONY: help build install demo test check unit packages e2e bench corpus soak lint setup clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ e2e:
 
 bench: ## speed and memory, as ratios against peers in the same run
 	@scripts/bench.sh
+
+corpus: setup ## eight projects, container by container, beside what docker compose makes of them
+	STEADY_E2E_CORPUS=all $(GO) test -race -count=1 -timeout 20m -run Corpus ./test/e2e ./test/corpus ./internal/check
 
 CASES ?= 200000
 soak: ## any plan with any failure, and the rollouts under load, many times over
