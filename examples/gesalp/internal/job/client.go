@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ func (q *Queue) Submit(ctx context.Context, j Job, m synth.Model) error {
 	if err != nil {
 		return fmt.Errorf("encode model: %w", err)
 	}
-	return q.again(ctx, func(s *stores) error {
+	return q.again(ctx, moveWithin, func(ctx context.Context, s *stores) error {
 		if _, err := s.objects.PutBytes(ctx, modelKey(j.ID), model); err != nil {
 			return fmt.Errorf("store model: %w", err)
 		}
@@ -48,7 +49,7 @@ func (q *Queue) state(ctx context.Context, id string) (state State, revision uin
 	if !ValidID(id) {
 		return State{}, 0, ErrNone
 	}
-	err = q.again(ctx, func(s *stores) error {
+	err = q.again(ctx, askWithin, func(ctx context.Context, s *stores) error {
 		entry, err := s.states.Get(ctx, id)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return ErrNone
@@ -104,12 +105,14 @@ func (q *Queue) Rows(ctx context.Context, id string) (io.ReadCloser, error) {
 	return q.object(ctx, id, rowsKey(id))
 }
 
-func (q *Queue) object(ctx context.Context, id, key string) (r io.ReadCloser, err error) {
+// object reads what is kept under key, whole: the connection may end in the middle of it.
+func (q *Queue) object(ctx context.Context, id, key string) (io.ReadCloser, error) {
 	if !ValidID(id) {
 		return nil, ErrNone
 	}
-	err = q.again(ctx, func(s *stores) error {
-		r, err = s.objects.Get(ctx, key)
+	var all []byte
+	err := q.again(ctx, moveWithin, func(ctx context.Context, s *stores) (err error) {
+		all, err = s.objects.GetBytes(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) {
 			return ErrNone
 		}
@@ -118,7 +121,10 @@ func (q *Queue) object(ctx context.Context, id, key string) (r io.ReadCloser, er
 		}
 		return nil
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(all)), nil
 }
 
 // encode cannot fail for what it is given here: plain structs.

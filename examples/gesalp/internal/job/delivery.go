@@ -79,14 +79,13 @@ func (d *Delivery) Progress(ctx context.Context, made int) error {
 // this order: a crash between leads to the same rows being made again. It
 // waits for a queue that is away until ctx ends.
 func (d *Delivery) Finish(ctx context.Context, rows []byte) error {
-	err := d.queue.again(ctx, func(s *stores) error {
-		state, err := d.queue.State(ctx, d.Job.ID)
-		if err != nil || state.Ended() {
+	state, err := d.queue.State(ctx, d.Job.ID)
+	if err == nil && !state.Ended() {
+		err = d.queue.again(ctx, moveWithin, func(ctx context.Context, s *stores) error {
+			_, err := s.objects.Put(ctx, jetstream.ObjectMeta{Name: rowsKey(d.Job.ID)}, bytes.NewReader(rows))
 			return err
-		}
-		_, err = s.objects.Put(ctx, jetstream.ObjectMeta{Name: rowsKey(d.Job.ID)}, bytes.NewReader(rows))
-		return err
-	})
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("store rows: %w", err)
 	}
@@ -100,7 +99,7 @@ func (d *Delivery) Fail(ctx context.Context, cause error) error {
 
 // Forget takes the job off the queue and leaves its state alone.
 func (d *Delivery) Forget(ctx context.Context) error {
-	return d.queue.again(ctx, func(*stores) error {
+	return d.queue.again(ctx, askWithin, func(ctx context.Context, _ *stores) error {
 		if err := d.msg.DoubleAck(ctx); !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 			return err
 		}
@@ -131,7 +130,7 @@ func (d *Delivery) report(ctx context.Context, s State) error {
 		if !ok {
 			return ErrEnded
 		}
-		err = d.queue.again(ctx, func(st *stores) error {
+		err = d.queue.again(ctx, askWithin, func(ctx context.Context, st *stores) error {
 			_, err := st.states.Update(ctx, d.Job.ID, encode(next), revision)
 			return err
 		})

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -23,14 +25,30 @@ const (
 	attempts = 5
 )
 
+// How long one attempt may take, whatever its caller's patience: the connection may have
+// ended between a question and its answer, and then no answer comes.
+const (
+	askWithin  = 2 * time.Second  // a question
+	moveWithin = 20 * time.Second // rows or a model
+	makeWithin = 5 * time.Second  // all stores
+)
+
+// atATime bounds the attempts that are under way at once: everybody who has waited for
+// the queue asks when it is back.
+const atATime = 64
+
 // Queue is a connection to the queue service. It connects again for ever; while
 // the queue is away calls wait until their context ends and then say ErrAway.
 type Queue struct {
-	conn *nats.Conn
-	js   jetstream.JetStream
+	conn   *nats.Conn
+	js     jetstream.JetStream
+	making singleflight.Group
+	slots  chan struct{} // one for each attempt under way
 
 	mu    sync.Mutex
-	store *stores // nil until made sure of, and again after each reconnect
+	store *stores       // nil until made sure of, and again after each reconnect
+	epoch int           // counts connects
+	back  chan struct{} // closed at the next connect
 }
 
 // stores are what the queue service keeps for us.
@@ -43,7 +61,7 @@ type stores struct {
 // Open begins to connect to the NATS server at url ("nats://queue:4222") and
 // returns without waiting for it. name shows in the server's monitoring.
 func Open(url, name string) (*Queue, error) {
-	q := &Queue{}
+	q := &Queue{slots: make(chan struct{}, atATime), back: make(chan struct{})}
 	conn, err := nats.Connect(url,
 		nats.Name(name),
 		nats.RetryOnFailedConnect(true),
@@ -53,7 +71,8 @@ func Open(url, name string) (*Queue, error) {
 		nats.Timeout(2*time.Second),
 		nats.PingInterval(5*time.Second),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is an error now, not a surprise later
-		nats.ReconnectHandler(func(*nats.Conn) { q.forget() }),
+		nats.ConnectHandler(func(*nats.Conn) { q.connected() }),
+		nats.ReconnectHandler(func(*nats.Conn) { q.connected() }),
 		// An error belongs to the call that met it; the default handler would
 		// print to stderr besides.
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
@@ -81,50 +100,85 @@ func (q *Queue) Close() {
 // Connected says whether the queue answers now.
 func (q *Queue) Connected() bool { return q.conn.IsConnected() }
 
-// forget makes the next call make sure of the stores again: the server that came
-// back may have an empty volume.
-func (q *Queue) forget() {
+// connected wakes those who wait for the queue, and has the stores made sure of again:
+// the server that came back may have an empty volume.
+func (q *Queue) connected() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.store = nil
+	q.epoch++
+	close(q.back)
+	q.back = make(chan struct{})
 }
 
 // reach gives the stores, creating what is missing, and waits for the queue
 // until ctx ends. Errors wrap ErrAway.
 func (q *Queue) reach(ctx context.Context) (*stores, error) {
 	for {
-		s, err := q.tryReach(ctx)
-		if err == nil {
+		q.mu.Lock()
+		s, back := q.store, q.back
+		q.mu.Unlock()
+		var err error
+		switch {
+		case !q.conn.IsConnected():
+			err = nats.ErrDisconnected
+			select {
+			case <-back:
+			case <-ctx.Done():
+			}
+		case s != nil:
 			return s, nil
+		default:
+			if s, err = q.shared(ctx); err == nil {
+				return s, nil
+			}
+			_ = rest(ctx)
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: %w", ErrAway, err)
 		}
 	}
 }
 
-func (q *Queue) tryReach(ctx context.Context) (*stores, error) {
-	q.mu.Lock()
-	s := q.store
-	q.mu.Unlock()
-	if !q.conn.IsConnected() {
-		return nil, nats.ErrDisconnected
-	}
-	if s != nil {
+// shared has the stores made sure of once for all who wait for them.
+func (q *Queue) shared(ctx context.Context) (*stores, error) {
+	made := q.making.DoChan("stores", func() (any, error) {
+		q.mu.Lock()
+		s, epoch := q.store, q.epoch
+		q.mu.Unlock()
+		if s != nil {
+			return s, nil
+		}
+		s, err := q.makeStores()
+		if err != nil {
+			return nil, err
+		}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.epoch == epoch {
+			q.store = s
+		}
 		return s, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case r := <-made:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*stores), nil
 	}
-	s, err := q.makeStores(ctx)
-	if err != nil {
-		return nil, err
-	}
-	q.mu.Lock()
-	q.store = s
-	q.mu.Unlock()
-	return s, nil
 }
 
-func (q *Queue) makeStores(ctx context.Context) (*stores, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// rest is a pause before the next attempt, of no fixed length, so that those who failed
+// together do not come again together.
+func rest(ctx context.Context) error {
+	return pause(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond))
+}
+
+func (q *Queue) makeStores() (*stores, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), makeWithin)
 	defer cancel()
 	_, err := q.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: stream, Subjects: []string{subject}, Retention: jetstream.WorkQueuePolicy, Duplicates: 2 * time.Minute,
@@ -150,20 +204,34 @@ func (q *Queue) makeStores(ctx context.Context) (*stores, error) {
 }
 
 // again calls f until it succeeds, ctx ends, or it fails for a reason that is
-// not the queue's being away. f must be safe to repeat.
-func (q *Queue) again(ctx context.Context, f func(*stores) error) error {
+// not the queue's being away. Each attempt has a deadline of its own. f must be safe to
+// repeat, and must not call again itself.
+func (q *Queue) again(ctx context.Context, within time.Duration, f func(context.Context, *stores) error) error {
 	for {
 		s, err := q.reach(ctx)
 		if err != nil {
 			return err
 		}
-		if err = f(s); err == nil || !away(err) {
+		if err = q.attempt(ctx, within, s, f); err == nil || !away(err) {
 			return err
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if rest(ctx) != nil {
 			return fmt.Errorf("%w: %w", ErrAway, err)
 		}
 	}
+}
+
+// attempt calls f once, when there is a slot.
+func (q *Queue) attempt(ctx context.Context, within time.Duration, s *stores, f func(context.Context, *stores) error) error {
+	select {
+	case q.slots <- struct{}{}:
+		defer func() { <-q.slots }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return f(ctx, s)
 }
 
 func away(err error) bool {
