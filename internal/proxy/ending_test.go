@@ -15,14 +15,21 @@ type talk struct {
 	quiet  bool
 }
 
+// newTalk is one with a question under way.
 func newTalk(patience time.Duration) *talk {
+	return newTalkAfter(patience, func(k *talk) {
+		time.Sleep(time.Second)
+		k.says(fromClient)
+	})
+}
+
+func newTalkAfter(patience time.Duration, before func(k *talk)) *talk {
 	k := &talk{}
 	k.ending = newEnding(func() bool { return k.unseen }, func(quiet bool) bool {
-		k.ended, k.quiet = time.Since(k.began), quiet
+		k.ended, k.quiet = max(time.Since(k.began), 1), quiet
 		return true
 	})
-	time.Sleep(time.Second)
-	k.says(fromClient)
+	before(k)
 	k.began = time.Now()
 	k.begin(patience)
 	return k
@@ -64,7 +71,7 @@ func TestEnding_WaitsForTheAnswerAndForSilenceAfterIt(t *testing.T) {
 	})
 }
 
-func TestEnding_AClientThatAsksAgainAtOnceIsEndedRightBehindAnAnswer(t *testing.T) {
+func TestEnding_AClientThatAsksAgainAtOnceIsEndedInAPauseBehindAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newTalk(patience)
 		answered := time.Duration(0)
@@ -72,11 +79,32 @@ func TestEnding_AClientThatAsksAgainAtOnceIsEndedRightBehindAnAnswer(t *testing.
 			time.Sleep(2 * time.Millisecond)
 			k.says(fromServer)
 			answered = time.Since(k.began)
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(8 * time.Millisecond)
 			synctest.Wait()
 			k.says(fromClient)
 		}
-		k.wants(t, true, answered+quietLeast, answered+quietLeast+time.Millisecond)
+		k.wants(t, true, answered+quietLeast, answered+4*time.Millisecond)
+	})
+}
+
+// A client that looks whether its connection lives right before it asks is not ended
+// between the two.
+func TestEnding_AClientIsNotEndedInItsShortestPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newTalk(patience)
+		for k.ended == 0 && time.Since(k.began) < patience {
+			k.answers(time.Millisecond, 0)
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			if k.ended > 0 {
+				t.Fatal("ended behind the shorter pause")
+			}
+			k.says(fromClient)
+			k.answers(time.Millisecond, 20*time.Millisecond)
+			synctest.Wait()
+			k.says(fromClient)
+		}
+		k.wants(t, true, patience/quietShare, patience/2)
 	})
 }
 
@@ -142,5 +170,53 @@ func TestEnding_AStreamThatEndsByItselfIsLeftAlone(t *testing.T) {
 		if k.ended > 0 {
 			t.Error("ended twice")
 		}
+	})
+}
+
+// asksSteadily asks 20 times, a pace behind each answer, and is answered at once.
+func (k *talk) asksSteadily(pace time.Duration) {
+	for range 20 {
+		k.says(fromServer)
+		time.Sleep(pace)
+		k.says(fromClient)
+	}
+	k.says(fromServer)
+}
+
+// A client that asks at a steady pace is not ended when it is about to ask again, however
+// late the proxy looks.
+func TestEnding_IsNotPassedByAQuestionThatIsDue(t *testing.T) {
+	const pace = 180 * time.Millisecond
+	for at := time.Duration(0); at < pace; at += 10 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			k := newTalkAfter(patience, func(k *talk) {
+				k.asksSteadily(pace)
+				time.Sleep(at)
+			})
+			synctest.Wait()
+			for answered := k.began.Add(-at); time.Since(k.began) < patience; answered = time.Now() {
+				time.Sleep(time.Until(answered.Add(pace)))
+				synctest.Wait()
+				if k.ended > 0 {
+					k.wants(t, true, 0, answered.Add(pace/2).Sub(k.began))
+					return
+				}
+				k.says(fromClient)
+				k.says(fromServer)
+			}
+			t.Errorf("begun %s behind an answer, it was never ended", at)
+		})
+	}
+}
+
+// One that stops asking is ended all the same.
+func TestEnding_AQuestionThatIsDueAndDoesNotComeIsNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newTalkAfter(patience, func(k *talk) {
+			k.asksSteadily(180 * time.Millisecond)
+			time.Sleep(170 * time.Millisecond)
+		})
+		time.Sleep(time.Second)
+		k.wants(t, true, 100*time.Millisecond, 200*time.Millisecond)
 	})
 }

@@ -25,6 +25,8 @@ type frames struct {
 	left   uint64 // bytes of the payload still to come
 	more   bool   // the message goes on in another frame
 	closed bool   // a close frame began: nothing may follow it
+	plain  bool   // the frame under way is of a message, not a ping, pong or close
+	data   int    // pieces of messages seen
 }
 
 // boundary says whether the last byte seen ended a message, or a frame between two.
@@ -39,6 +41,7 @@ func (f *frames) follow(b []byte) (first int) {
 			n := min(f.left, uint64(len(b)-i))
 			f.left -= n
 			i += int(n)
+			f.count()
 		} else {
 			f.header(b[i])
 			i++
@@ -48,6 +51,12 @@ func (f *frames) follow(b []byte) (first int) {
 		}
 	}
 	return first
+}
+
+func (f *frames) count() {
+	if f.plain {
+		f.data++
+	}
 }
 
 func (f *frames) header(c byte) {
@@ -80,7 +89,9 @@ func (f *frames) header(c byte) {
 	}
 	op := f.head[0] & 0x0f
 	f.closed = f.closed || op == opClose
-	if op < opClose { // control frames may stand between a message's frames
+	f.plain = op < opClose
+	f.count()
+	if f.plain { // control frames may stand between a message's frames
 		f.more = f.head[0]&finalFrame == 0
 	}
 	f.have = 0

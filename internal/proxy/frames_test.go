@@ -65,6 +65,24 @@ func TestFrames_BoundariesAreFoundHoweverTheBytesAreCut(t *testing.T) {
 	})
 }
 
+func TestFrames_AMessageOfSeveralFramesHasOneEnd(t *testing.T) {
+	var f frames
+	first, ping, last := frame(1, 5, false), frame(9, 0, false), frame(0, 5, false)
+	first[0] &^= finalFrame
+	for i, c := range []struct {
+		b    []byte
+		want bool
+	}{{first, false}, {ping, false}, {last, true}, {ping, true}} {
+		f.follow(c.b)
+		if f.boundary() != c.want {
+			t.Errorf("piece %d: boundary %v", i, f.boundary())
+		}
+	}
+	if was := f.data; was != 4 { // two heads and two payloads
+		t.Errorf("%d pieces of messages", was)
+	}
+}
+
 func TestAnswer_EventEndsAreFoundForEveryLineEnd(t *testing.T) {
 	for text, want := range map[string]bool{
 		"data: a\n\n": true, "data: a\r\n\r\n": true, "data: a\r\r": true,

@@ -1,12 +1,8 @@
 package proxy
 
 import (
-	"io"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -15,11 +11,15 @@ const (
 	// be told without knowing the protocol. It outlasts the pauses that a scheduler makes
 	// in an answer, those of a container with half a processor among them.
 	quietFor = 50 * time.Millisecond
-	// quietLeast is the same for a stream that was never silent for quietFor in the first
-	// part of its time: one that asks again as soon as it is answered.
+	// quietLeast is the least that is asked of a stream that was never silent for quietFor
+	// in the first part of its time, as its client asks again soon after each answer. More
+	// is asked where its pauses are longer, so that it is ended in the midst of one.
 	quietLeast = time.Millisecond
 	// quietShare is that first part: a quarter.
 	quietShare = 4
+	// quietMargin is how far from the moment at which a client is likely to ask again its
+	// stream must be to be ended: its question and the end would pass each other.
+	quietMargin = 100 * time.Millisecond
 )
 
 // Who sends on a stream.
@@ -46,12 +46,13 @@ type ending struct {
 	finish func(quiet bool) bool
 
 	mu      sync.Mutex
-	last    int       // who sent last
-	at      time.Time // when that was passed on
-	passing [2]bool   // read, not passed on yet; by who sent it
-	pause   time.Duration
-	begun   time.Time // when the end was asked for
-	until   time.Time // when it comes at the latest
+	last    int           // who sent last
+	at      time.Time     // when that was passed on
+	passing [2]bool       // read, not passed on yet; by who sent it
+	pause   time.Duration // longest between two words of the server's since begun
+	rest    time.Duration // between an answer and the client's next word, the longer ones of late
+	begun   time.Time     // when the end was asked for
+	until   time.Time     // when it comes at the latest
 	timer   *time.Timer
 	over    bool // the stream has ended
 	how     int
@@ -70,8 +71,13 @@ func (e *ending) heard(from int) bool {
 		return false
 	}
 	now := time.Now()
-	if e.timer != nil && from == fromServer && e.last == fromServer {
-		e.pause = max(e.pause, now.Sub(e.at)) // within one answer, perhaps
+	silent := now.Sub(e.at)
+	switch {
+	case e.last == fromClient:
+	case from == fromClient:
+		e.rest = max(silent, e.rest-(e.rest-silent)/8)
+	case e.timer != nil:
+		e.pause = max(e.pause, silent) // within one answer, perhaps
 	}
 	e.last, e.at, e.passing[from] = from, now, true
 	return true
@@ -100,12 +106,21 @@ func (e *ending) begin(patience time.Duration) {
 	e.timer = time.AfterFunc(0, e.try)
 }
 
-// need is how long a silence has to be.
+// need is how long a silence has to be: in the end about half as long as those behind
+// answers are, less and less as time runs out, but longer than those within answers.
 func (e *ending) need(now time.Time) time.Duration {
-	if now.Before(e.begun.Add(e.until.Sub(e.begun) / quietShare)) {
+	whole, left := e.until.Sub(e.begun), e.until.Sub(now)
+	if whole <= 0 || left > whole-whole/quietShare {
 		return quietFor
 	}
-	return min(max(2*e.pause, quietLeast), quietFor)
+	half := time.Duration(float64(e.rest) / 2 * float64(left) / float64(whole))
+	return min(max(half, 2*e.pause, quietLeast), quietFor)
+}
+
+// imminent says whether the client is likely to ask again just now, as it did before after
+// that much silence.
+func (e *ending) imminent(silent, need time.Duration) bool {
+	return silent > max(e.rest/2, need*3/2) && (silent-e.rest).Abs() < quietMargin
 }
 
 // try ends the stream if the moment is quiet, or the last one.
@@ -119,10 +134,11 @@ func (e *ending) try() {
 	need := e.need(now)
 	silent := now.Sub(e.at)
 	calm := e.last == fromServer && !e.passing[fromServer] && !e.passing[fromClient]
+	last := !now.Before(e.until)
 	switch {
-	case calm && silent >= need && !e.unread() && e.finish(true):
+	case calm && silent >= need && (last || !e.imminent(silent, need)) && !e.unread() && e.finish(true):
 		e.how = quietly
-	case !now.Before(e.until):
+	case last:
 		e.how = cutOff
 		e.finish(false)
 	case calm && silent < need:
@@ -148,53 +164,3 @@ func (e *ending) ended() (how int) {
 	defer e.mu.Unlock()
 	return e.how
 }
-
-// readable waits until c has something to read and says how much that is; io.EOF when
-// its other end sends no more.
-func readable(c syscall.RawConn) (int64, error) {
-	var n int
-	var failed error
-	err := c.Read(func(fd uintptr) bool {
-		if n, failed = waiting(fd); n > 0 || failed != nil {
-			return true
-		}
-		// What was signalled before is not signalled again, so an end is looked for too.
-		n, failed = peekOne(fd)
-		return n != 0 || failed != nil
-	})
-	if failed != nil {
-		err = failed
-	}
-	return int64(n), err
-}
-
-// unreadIn says whether c has bytes that nobody has read yet.
-func unreadIn(c syscall.Conn) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	n := 0
-	_ = raw.Control(func(fd uintptr) { n, _ = waiting(fd) })
-	return n > 0
-}
-
-// peekOne looks for one byte: 0 without an error where nothing has come yet.
-func peekOne(fd uintptr) (int, error) {
-	var one [1]byte
-	for {
-		n, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
-			return 0, nil
-		case err == nil && n == 0:
-			return 0, io.EOF
-		default:
-			return max(n, 0), err
-		}
-	}
-}
-
-// waiting is how many bytes a socket has to read.
-func waiting(fd uintptr) (int, error) { return unix.IoctlGetInt(int(fd), unix.SIOCINQ) }

@@ -353,3 +353,21 @@ func TestSSE_ACompressedStreamEndsInASilence(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// A client that only answered its server's question whether it lives has asked nothing.
+func TestTCP_AnIdleNATSClientIsQuiet(t *testing.T) {
+	u := tcpBackend(t, "a", 1, func(c net.Conn) {
+		io.WriteString(c, "INFO {}\r\nPING\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	r := newRig(t, steady.TCP, proxy.Limits{}, u)
+	c := r.dial()
+	for range 2 {
+		c.line()
+	}
+	c.send("PONG\r\n")
+	r.serve(steady.TCP)
+	if d := <-r.drained(u, steady.Drain{Quiet: time.Minute}); d.StreamsQuiet != 1 {
+		t.Errorf("%+v", d)
+	}
+}

@@ -221,7 +221,7 @@ func (r *relay) pass(dst, src *net.TCPConn, from int) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
-		switch heard := r.ending.heard(from); {
+		switch heard := isPong(raw, piece.N, from) || r.ending.heard(from); {
 		case err == io.EOF:
 			return nil
 		case !heard:

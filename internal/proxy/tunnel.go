@@ -23,6 +23,7 @@ type tunnel struct {
 	buffered *bufio.Reader // may hold what the client sent early
 	upstream io.ReadWriteCloser
 	ending   *ending
+	asks     frames // of the client, where it is a WebSocket
 
 	asked atomic.Bool // to end at the next boundary
 
@@ -121,7 +122,16 @@ func (t *tunnel) toUpstream() error {
 
 // forward writes b to the upstream. Of a WebSocket that we have closed the client's own
 // close frame is still to come; of anything else nothing is passed on any more.
+// Nor is a ping or a pong of a WebSocket's anything that is waiting for an answer.
 func (t *tunnel) forward(b []byte) error {
+	before := t.asks.data
+	if t.ws {
+		t.asks.follow(b)
+	}
+	if t.ws && t.asks.data == before {
+		_, err := t.upstream.Write(b)
+		return err
+	}
 	if !t.ending.heard(fromClient) && !t.ws {
 		return nil
 	}

@@ -24,14 +24,14 @@ const (
 	clientImage = "inner-client:e2e"
 )
 
-// innerImages builds the two images of test/inner, once.
+// innerImages builds the images of test/inner, once.
 var innerImages = sync.OnceValue(func() error {
 	engine, err := client.New(client.FromEnv)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	for tag, dir := range map[string]string{serverImage: "server", clientImage: "client"} {
+	for tag, dir := range map[string]string{serverImage: "server", clientImage: "client", natsImage: "client/natsserver"} {
 		if err := image.Build(context.Background(), engine, tag, filepath.Join(repo, "test/inner", dir)); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@
 // name. It prints one JSON value on stdout.
 //
 //	client load -http svc:8000 -tcp svc:7000 -nats nats://queue:4222   until SIGTERM, or -for
+//	client kept nats=queue:4222 postgres=db:5432 redis=cache:6379     clients of real libraries, likewise until SIGTERM
 //	client lookup NAME…                                               what the names resolve to
 //	client dial ADDR…                                                 what comes of a connect
 //	client udp ADDR                                                   one datagram, and its answer
@@ -36,13 +37,15 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("what to do? load, lookup, dial, udp, bench or stay")
+		return errors.New("what to do? load, kept, lookup, dial, udp, bench or stay")
 	}
 	var out any
 	var err error
 	switch what, rest := args[0], args[1:]; what {
 	case "load":
 		out, err = fire(ctx, rest)
+	case "kept":
+		out, err = keep(ctx, rest)
 	case "lookup":
 		out = lookup(ctx, rest)
 	case "dial":
