@@ -26,6 +26,7 @@ setup:
 	@scripts/engine.sh
 	@scripts/packages.sh iproute2 iptables nginx busybox-static chromium
 	@scripts/gunicorn.sh >/dev/null
+	@scripts/databases.sh >/dev/null
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
@@ -57,7 +58,7 @@ CASES ?= 200000
 soak: ## any plan with any failure, and the rollouts under load, many times over
 	$(GO) test -race -count=1 -timeout 2h -run 'Plan_|Undo_' ./internal/plan -rapid.checks=$(CASES)
 	$(GO) test -race -count=1 -timeout 2h -run HoweverItFails ./internal/rollout -rapid.checks=$(CASES)
-	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 12h -run "UnderLoad|Lose|Hooks_" ./test/e2e
+	STEADY_E2E_ROLLOUTS=300 $(GO) test -race -count=1 -timeout 12h -run "UnderLoad|Lose|Hooks_|Quiet_" ./test/e2e
 
 clean:
 	rm -rf bin .build examples/gesalp/bin

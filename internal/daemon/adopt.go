@@ -157,14 +157,33 @@ func (r *router) Leave(ctx context.Context, service, name string, clocks steady.
 			return d, context.Cause(ctx)
 		case err != nil: // it has ended by itself
 			return steady.Drained{Streams: most, StreamsEnded: most}, nil
-		case n == 0, clocks.Requests >= 0 && time.Since(began) >= clocks.Requests:
+		case n == 0:
 			return d, nil
+		case clocks.Requests >= 0 && time.Since(began) >= clocks.Requests:
+			d.StreamsQuiet = min(r.quiet(ctx, c), n)
+			d.StreamsCut = n - d.StreamsQuiet
+			if d.StreamsCut == 0 || time.Since(began) >= clocks.Requests+clocks.Patience() {
+				return d, nil
+			}
 		}
 		select {
 		case <-time.After(leaveEvery):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// quietFor is how long a connection must have been silent to be cut without losing an
+// answer, as in the proxy.
+const quietFor = 50 * time.Millisecond
+
+// quiet counts the connections to a replica that can be cut just now.
+func (r *router) quiet(ctx context.Context, c steady.Replica) int {
+	n, err := listen.Quiet(ctx, c.PID, quietFor)
+	if err != nil { // a kernel without socket diagnostics: none is known to be
+		r.log.Debug("look for quiet connections", "replica", c.Name, "err", err)
+	}
+	return n
 }
 
 // undivert lets a replica have its callers again that stays after all: the holder

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/listen"
@@ -75,13 +76,10 @@ func TestRoute_ARedirectHalfMadeIsTakenBack(t *testing.T) {
 	}
 }
 
-// TestLeave_AReplicaThatStaysHasItsCallersAgain breaks a drain off: the undo may
-// remove the holder to which the callers were sent.
-func TestLeave_AReplicaThatStaysHasItsCallersAgain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it needs root: make test runs it")
-	}
-	p := newPlane(t)
+// apart is a process in a network of its own, at 10.79.0.2, where port 7000 accepts and
+// is silent; within runs a command there.
+func apart(t *testing.T) (pid int, within func(args ...string) *exec.Cmd) {
+	t.Helper()
 	cmd := exec.Command("unshare", "-n", "sh", "-c", "ip link set lo up && ip addr add 10.79.0.2/32 dev lo && echo up && exec cat")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -98,15 +96,25 @@ func TestLeave_AReplicaThatStaysHasItsCallersAgain(t *testing.T) {
 	if _, err := out.Read(make([]byte, 3)); err != nil {
 		t.Fatal(err)
 	}
-	pid := cmd.Process.Pid
+	pid = cmd.Process.Pid
 	ln, err := listen.Within(t.Context(), pid, 7000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	within := func(args ...string) *exec.Cmd {
+	return pid, func(args ...string) *exec.Cmd {
 		return exec.Command("nsenter", append([]string{"-t", strconv.Itoa(pid), "-n"}, args...)...)
 	}
+}
+
+// TestLeave_AReplicaThatStaysHasItsCallersAgain breaks a drain off: the undo may
+// remove the holder to which the callers were sent.
+func TestLeave_AReplicaThatStaysHasItsCallersAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
+	p := newPlane(t)
+	pid, within := apart(t)
 	caller := within("bash", "-c", "exec 3<>/dev/tcp/10.79.0.2/7000; exec cat <&3")
 	if err := caller.Start(); err != nil {
 		t.Fatal(err)
@@ -145,4 +153,34 @@ func TestRouter_AnEngineThatDoesNotAnswerIsNoReasonToStopWhoIsConnected(t *testi
 	if _, err := p.Leave(t.Context(), "shop/api", "old", steady.Drain{}); !errors.Is(err, steady.ErrNoEngine) {
 		t.Errorf("an Engine that is away: %v", err)
 	}
+}
+
+// TestLeave_TellsQuietConnectionsFromThoseWithAQuestionOut: those of a container that is
+// taken over are not ours to end, but the moment of its stop is.
+func TestLeave_TellsQuietConnectionsFromThoseWithAQuestionOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs root: make test runs it")
+	}
+	p := newPlane(t)
+	pid, within := apart(t)
+	p.engine.replicas["old"] = steady.Replica{ID: "old", Name: "old", State: steady.StateRunning, PID: pid}
+	calls := func(first string) {
+		caller := within("bash", "-c", "exec 3<>/dev/tcp/10.79.0.2/7000; printf '"+first+"' >&3; exec cat <&3")
+		if err := caller.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = caller.Process.Kill(); _ = caller.Wait() })
+	}
+	leaves := func(patience time.Duration, want steady.Drained) {
+		t.Helper()
+		eventually(t, func() bool { n, err := listen.Connected(pid); return err == nil && n == want.Streams })
+		got, err := p.Leave(t.Context(), "shop/api", "old", steady.Drain{Quiet: patience})
+		if err != nil || got != want {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	calls("")
+	leaves(time.Minute, steady.Drained{Streams: 1, StreamsQuiet: 1})
+	calls("a question")
+	leaves(time.Second, steady.Drained{Streams: 2, StreamsQuiet: 1, StreamsCut: 1})
 }
