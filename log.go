@@ -19,5 +19,6 @@ type LogLine struct {
 	Release int       `json:"release"`
 	Replica string    `json:"replica"`
 	Stderr  bool      `json:"stderr,omitempty"`
+	Health  bool      `json:"health,omitempty"` // its healthcheck printed it
 	Text    string    `json:"text"`
 }

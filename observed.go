@@ -47,9 +47,11 @@ type Replica struct {
 	State     string            `json:"state"`
 	PID       int               `json:"pid,omitempty"` // on the host, of its first process; 0: it does not run
 	Health    string            `json:"health"`
+	Check     string            `json:"-"` // how its last healthcheck ended, with what that printed; of one that is unhealthy
 	ExitCode  int               `json:"exit_code"`
 	OOM       bool              `json:"oom"`
 	Restarts  int               `json:"restarts"` // how often the Engine restarted it
+	Created   time.Time         `json:"created,omitzero"`
 	Started   time.Time         `json:"started"`
 	Addresses map[string]string `json:"addresses,omitempty"` // network name → IP
 	Published []Port            `json:"published,omitempty"` // host ports the container itself publishes (Compose-made ones)

@@ -108,9 +108,17 @@ type ServicePlan struct {
 	Stays       []string      `json:"stays,omitempty"`   // a rollback: mounted files that are as they are now, not as the release had them
 	Direct      string        `json:"direct,omitempty"`  // why calls from within the project do not come through a holder; empty where they do
 	Reach       *Reach        `json:"reach,omitempty"`   // what its new replicas must accept on before they take traffic; nil: nothing
+	Before      *Condition    `json:"before,omitempty"`  // what ails the release that serves, and is no fault of the new one; nil: nothing
 	Once        bool          `json:"once,omitempty"`    // the release before ran to its end: this one is given time to do so
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
+}
+
+// Condition is what ails the replicas of a release.
+type Condition struct {
+	Unhealthy bool    `json:"unhealthy,omitempty"` // all of them, by their own healthcheck
+	OOM       bool    `json:"oom,omitempty"`       // one has run out of memory
+	Restarts  float64 `json:"restarts,omitempty"`  // by the Engine, of one of them, in an hour
 }
 
 // VolumePlan is what becomes of the anonymous volumes at one path, for people.

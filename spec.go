@@ -183,6 +183,7 @@ type Probe struct {
 	Settle   time.Duration     `json:"settle,omitempty"`  // for ProbeRunning and ProbeExposed
 	Deadline time.Duration     `json:"deadline"`          // from start to ready
 	Cause    string            `json:"cause,omitempty"`   // where it came from, for a person
+	Sick     bool              `json:"-"`                 // the release before is unhealthy by its own healthcheck too: that fails nothing
 	Reach    string            `json:"reach,omitempty"`   // ReachOff: published and routed ports need not accept before the shift
 }
 

@@ -22,7 +22,7 @@ func (s *session) logsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:               "logs [SERVICE...]",
 		Short:             "Show what containers wrote",
-		Long:              "Show what the project's containers wrote, those of all releases unless one is\nnamed. With --follow also what containers write that come later.",
+		Long:              "Show what the project's containers wrote, those of all releases unless one is\nnamed; of a release whose deploy failed, what was\nkept of it. With --follow also what containers write that come later.",
 		ValidArgsFunction: s.completeServices,
 		RunE:              func(c *cobra.Command, args []string) error { return s.logs(c.Context(), f, args) },
 	}

@@ -53,10 +53,18 @@ func (j masked) Accept(ctx context.Context, r *steady.Rollout, releases []steady
 // Event implements rollout.Journal.
 func (j masked) Event(ctx context.Context, e *steady.Event) error {
 	kept := *e
-	kept.Text, kept.Error = j.private.Text(e.Project, e.Text), j.private.Error(e.Project, e.Error)
+	kept.Text, kept.Warning, kept.Error = j.private.Text(e.Project, e.Text), j.private.Text(e.Project, e.Warning), j.private.Error(e.Project, e.Error)
 	err := j.Journal.Event(ctx, &kept)
 	e.Seq, e.Time = kept.Seq, kept.Time
 	return err
+}
+
+// KeepLog implements rollout.Journal.
+func (j masked) KeepLog(ctx context.Context, rollout int64, c steady.Replica, lines []steady.LogLine) error {
+	for i := range lines {
+		lines[i].Text = j.private.All(lines[i].Text)
+	}
+	return j.Journal.KeepLog(ctx, rollout, c, lines)
 }
 
 // End implements rollout.Journal.

@@ -80,11 +80,17 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 	if started, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && started.Year() > 1 {
 		r.Started = started
 	}
+	if created, err := time.Parse(time.RFC3339Nano, c.Created); err == nil {
+		r.Created = created
+	}
 	if c.State.Running {
 		r.PID = c.State.Pid
 	}
 	if h := c.State.Health; h != nil && h.Status != container.NoHealthcheck {
 		r.Health = string(h.Status)
+		if n := len(h.Log); n > 0 && h.Log[n-1] != nil && h.Status == container.Unhealthy {
+			r.Check = checkText(h.Log[n-1])
+		}
 	}
 	return r
 }

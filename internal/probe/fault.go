@@ -21,10 +21,12 @@ func (a *attempt) fault(r steady.Replica) error {
 		return a.error(steady.ErrExited, fmt.Sprintf("%s exited and was restarted by the Engine, %s", a.name, times(r.Restarts-a.restarts)))
 	case !r.Started.Equal(a.replica.Started): // its address may be another's by now
 		return a.error(steady.ErrExited, a.name+" was stopped and started again by someone else")
-	case r.Health == steady.HealthUnhealthy:
-		e := a.error(steady.ErrUnhealthy, a.name+" is unhealthy by its own healthcheck")
-		e.Hint = "docker inspect --format '{{json .State.Health.Log}}' " + a.name
-		return e
+	case r.Health == steady.HealthUnhealthy && !a.probe.Sick:
+		text := a.name + " is unhealthy by its own healthcheck"
+		if r.Check != "" {
+			text += ": " + brief(r.Check)
+		}
+		return a.error(steady.ErrUnhealthy, text)
 	}
 	return nil
 }

@@ -23,10 +23,11 @@ type place struct {
 	names    map[string][]string // container → its names in the project's network
 	exit     map[string]int      // container or image → exit code of a job
 	images   map[string]steady.Image
-	taken    map[uint16]string // port → foreign holder
-	sick     map[string]error  // container → what the prober says
-	deaf     map[string]string // "container port 80" → why it does not accept there
-	wanted   []steady.Reach    // as asked of new replicas
+	taken    map[uint16]string           // port → foreign holder
+	sick     map[string]error            // container → what the prober says
+	deaf     map[string]string           // "container port 80" → why it does not accept there
+	left     map[string][]steady.LogLine // by container: kept of its log
+	wanted   []steady.Reach              // as asked of new replicas
 	blocked  map[string]chan struct{}
 	on       map[string]func()   // call → what happens at that moment, under the lock
 	fails    map[string]error    // call → its error
@@ -63,7 +64,7 @@ func newPlace() *place {
 		tags:     map[string]string{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
 		on: map[string]func(){}, fails: map[string]error{}, exit: map[string]int{}, images: map[string]steady.Image{}, taken: map[uint16]string{},
-		sick: map[string]error{}, deaf: map[string]string{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
+		sick: map[string]error{}, deaf: map[string]string{}, left: map[string][]steady.LogLine{}, blocked: map[string]chan struct{}{}, routes: map[string]steady.Route{}, holders: map[string]steady.Holder{}, aside: map[string]bool{}, rollouts: map[int64]steady.Rollout{},
 		plans: map[int64]steady.Plan{}, begun: map[int64]map[string]bool{}, done: map[int64]map[string]bool{}, events: map[int64][]steady.Event{}, stages: map[int64]steady.Stage{}, readings: map[int64][]steady.Reading{},
 	}
 }
@@ -435,6 +436,12 @@ func (p *place) Release(_ context.Context, _, service string, number int) (stead
 		return r, nil
 	}
 	return steady.Release{}, steady.ErrNoRelease
+}
+
+func (p *place) KeepLog(_ context.Context, id int64, c steady.Replica, lines []steady.LogLine) error {
+	defer p.note("keep the log of %s", c.Name)()
+	p.left[c.Name] = lines
+	return p.store()
 }
 
 func (p *place) Completed(_ context.Context, _, service string, number int, at time.Time) error {

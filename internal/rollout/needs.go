@@ -63,6 +63,9 @@ type Runtime interface {
 	Wait(ctx context.Context, name string) (int, error)
 	// Tail gives the container's last n log lines, oldest first.
 	Tail(ctx context.Context, name string, n int) ([]string, error)
+	// Record gives what a container leaves behind: the last lines of its log and what
+	// its healthcheck printed, oldest first, at most so many lines and bytes.
+	Record(ctx context.Context, name string, lines, bytes int) ([]steady.LogLine, error)
 	// Clean removes the project's holders and networks, and its volumes when asked. What is
 	// external or in use by others stays.
 	Clean(ctx context.Context, project string, volumes bool) error
@@ -172,6 +175,9 @@ type Journal interface {
 	Serving(ctx context.Context, project string) (map[string]steady.Release, error)
 	// Release finds one release; steady.ErrNoRelease.
 	Release(ctx context.Context, project, service string, number int) (steady.Release, error)
+	// KeepLog keeps the lines of a replica that the rollout removes, as long as its
+	// events.
+	KeepLog(ctx context.Context, rollout int64, c steady.Replica, lines []steady.LogLine) error
 	// Completed notes when a release that runs once had run to its end.
 	Completed(ctx context.Context, project, service string, number int, at time.Time) error
 	// Releases lists a project's, newest first, and which of each service serves.

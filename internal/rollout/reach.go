@@ -26,6 +26,7 @@ const leastAsked = 2 * time.Second
 func (r *run) ready(ctx context.Context, s steady.Step, release steady.Release) (said, error) {
 	began := time.Now()
 	p, _ := r.plan.Of(s.Service)
+	release.Spec.Probe.Sick = p.Before != nil && p.Before.Unhealthy
 	if release.Spec.Once() && r.State == steady.RolloutRunning {
 		return r.readyOnce(ctx, s, release, p)
 	}
@@ -52,11 +53,17 @@ func (r *run) ready(ctx context.Context, s steady.Step, release steady.Release) 
 	return said{what: how, warning: strings.Join(got.Silent, "; ")}, nil
 }
 
-// expect completes what new replicas must accept on by what serves now.
+// expect completes what is asked of new replicas by what serves now.
 func (r *run) expect(ctx context.Context, p steady.Plan, seen steady.Observed) steady.Plan {
 	p.Services = slices.Clone(p.Services)
 	var asking sync.WaitGroup
 	for i, s := range p.Services {
+		j := slices.IndexFunc(p.Before, func(t steady.Route) bool { return t.Service == s.Service })
+		var route steady.Route
+		if j >= 0 {
+			route = p.Before[j]
+		}
+		p.Services[i].Before = conditionOf(seen.Of(s.Service), route, time.Now())
 		if s.Reach != nil {
 			asking.Go(func() { p.Services[i].Reach = plan.Expect(*s.Reach, r.before(ctx, p, seen.Of(s.Service)), r.Kind) })
 		}

@@ -35,6 +35,7 @@ type run struct {
 	mu      sync.Mutex
 	drained map[string]steady.Drained
 	flows   map[string]flowsAt        // by watch, right before its shift
+	kept    int                       // bytes of logs of replicas that an undo has removed
 	once    map[string]steady.Release // by replica: those that may run to their end
 	ranOut  map[string]int            // by service: the release that did
 	reached map[string][]steady.Way   // by replica: on which it accepted when it became ready

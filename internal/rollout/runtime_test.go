@@ -126,7 +126,7 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 			return steady.Replica{}, fmt.Errorf("network %s is not there", net.Name)
 		}
 	}
-	c := steady.Replica{ID: "id-" + name, Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID,
+	c := steady.Replica{ID: "id-" + name, Created: time.Now(), Name: name, Service: r.Service, Release: r.Number, Number: n, Rollout: rollout, Image: r.Image.ID,
 		State: steady.StateCreated, Restart: r.Spec.Restart}
 	if bytes.Contains(r.Spec.Container, []byte(`"8000/tcp":{}`)) {
 		c.Exposed = []uint16{8000}
@@ -268,6 +268,18 @@ func (p *place) Wait(ctx context.Context, name string) (int, error) {
 		c.State, c.ExitCode = steady.StateExited, code
 	})
 	return code, err
+}
+
+func (p *place) Record(ctx context.Context, name string, lines, bytes int) ([]steady.LogLine, error) {
+	all, err := p.Tail(ctx, name, lines)
+	var out []steady.LogLine
+	for _, text := range slices.Backward(all) {
+		if bytes -= len(text); bytes < 0 {
+			break
+		}
+		out = append([]steady.LogLine{{Replica: name, Text: text}}, out...)
+	}
+	return out, err
 }
 
 func (p *place) Tail(_ context.Context, name string, n int) ([]string, error) {

@@ -284,6 +284,11 @@ func TestCanary_IsOverOnceAllGoesToTheNewRelease(t *testing.T) {
 func TestCanary_WhatCannotBeStoredIsNotSaid(t *testing.T) {
 	p, d, r := trying(t, tried(time.Hour, 5))
 	p.stands(t, "1 at 5 %")
+	eventually(t, func() bool { // the shift has been journalled
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return slices.ContainsFunc(p.events[r.ID], func(e steady.Event) bool { return e.Kind == steady.EventStage })
+	})
 	p.mu.Lock()
 	p.full = true
 	p.mu.Unlock()

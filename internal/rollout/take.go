@@ -36,6 +36,7 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	case steady.StepStop:
 		return said{what: s.Replica}, rt.Stop(ctx, s.Replica)
 	case steady.StepRemove:
+		r.keepLog(ctx, s)
 		return said{what: s.Replica}, rt.Remove(ctx, s.Replica)
 	case steady.StepForget:
 		return said{}, rt.Forget(ctx, r.Project, s.Service)

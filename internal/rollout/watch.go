@@ -218,18 +218,26 @@ func (r *run) alive(ctx context.Context, name string, restarts map[string]int) e
 	if _, seen := restarts[name]; !seen && c.Rollout != r.ID {
 		restarts[name] = c.Restarts
 	}
+	p, _ := r.plan.Of(c.Service)
+	before := p.Before
+	if before == nil || c.Release != p.To {
+		before = new(steady.Condition)
+	}
 	what := ""
 	switch {
-	case c.OOM:
+	case c.OOM && !before.OOM:
 		what = "ran out of memory"
-	case c.Restarts > restarts[name]:
+	case c.Restarts > restarts[name]+mayRestart(before, time.Since(c.Created)):
 		what = "was restarted by the Engine"
 	case c.Ended() && r.mayEnd(ctx, c):
 		return nil
 	case c.State == steady.StateExited, c.State == steady.StateDead:
 		what = fmt.Sprintf("exited with code %d", c.ExitCode)
-	case c.Health == steady.HealthUnhealthy:
+	case c.Health == steady.HealthUnhealthy && !before.Unhealthy:
 		what = "turned unhealthy"
+		if c.Check != "" {
+			what += ", as its healthcheck says: " + c.Check + ","
+		}
 	default:
 		return nil
 	}

@@ -17,7 +17,7 @@ const (
 // at most, for each rollout pushes out one, and old releases of the services it
 // makes releases of.
 func prune(ctx context.Context, tx *sql.Tx, project string, made []steady.Release) error {
-	for _, record := range []string{"events", "steps", "plans", "stages"} {
+	for _, record := range []string{"events", "steps", "plans", "stages", "kept_logs"} {
 		_, err := tx.ExecContext(ctx, "DELETE FROM "+record+` WHERE rollout IN (
 			SELECT id FROM rollouts WHERE project = ? AND state NOT IN ('running', 'undoing')
 			ORDER BY id DESC LIMIT 1 OFFSET ?)`, project, KeptRollouts)

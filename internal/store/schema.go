@@ -145,6 +145,7 @@ CREATE INDEX outbox_project ON outbox (project, id);
 ) STRICT, WITHOUT ROWID;`,
 	volumes,
 	`ALTER TABLE releases ADD COLUMN done INTEGER NOT NULL DEFAULT 0;`,
+	keptLogs,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

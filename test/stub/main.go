@@ -1,7 +1,7 @@
 // Stub is a service that does what its environment says: it listens where LISTEN
 // names addresses, LISTEN_AFTER its start, until CLOSE_AFTER, and answers HTTP there
 // with RELEASE. It prints SAY first and exits with EXIT_CODE after EXIT_AFTER, where
-// that is set. With "ok" or "fail TEXT" as arguments it is a healthcheck.
+// that is set. With "ok" or "fail" as its argument it is a healthcheck.
 package main
 
 import (
@@ -38,7 +38,7 @@ func check(args []string) int {
 	if args[0] == "ok" {
 		return 0
 	}
-	fmt.Println(strings.Join(args[1:], " "))
+	fmt.Println("curl: not found")
 	return 1
 }
 

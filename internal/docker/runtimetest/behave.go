@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,6 +21,8 @@ func unknownReplica(t *testing.T, r *room) {
 	r.is("wait", err, steady.ErrNoReplica)
 	_, err = r.Runtime.Tail(r.ctx, name, 5)
 	r.is("tail", err, steady.ErrNoReplica)
+	_, err = r.Runtime.Record(r.ctx, name, 5, 100)
+	r.is("record", err, steady.ErrNoReplica)
 	rel := r.release("api", r.Serve, 1)
 	r.is("name", r.Runtime.Name(r.ctx, rel, name), steady.ErrNoReplica)
 }
@@ -52,12 +55,12 @@ func create(t *testing.T, r *room) {
 		Image: rel.Image.ID, State: steady.StateCreated, Exposed: []uint16{8000}, Restart: rel.Spec.Restart,
 		Volumes: []steady.MountedVolume{{Path: "/data", Name: r.Project + "_data"}}}
 	got := c
-	got.ID = ""
+	got.ID, got.Created = "", time.Time{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("created replica (-want +got):\n%s", d)
 	}
-	if c.ID == "" {
-		t.Error("created replica has no ID")
+	if c.ID == "" || c.Created.IsZero() {
+		t.Error("created replica has no ID, or was never created")
 	}
 	if names := r.named(rel, c.Name); len(names) > 0 {
 		t.Errorf("created replica has names %v", names)
@@ -229,6 +232,26 @@ func tail(t *testing.T, r *room) {
 		r.must("tail", err)
 		if !slices.Equal(got, want) {
 			t.Errorf("last %d lines are %q, want %q", n, got, want)
+		}
+	}
+}
+
+func record(t *testing.T, r *room) {
+	c := r.started(r.job())
+	_, err := r.Runtime.Wait(r.ctx, c.Name)
+	r.must("wait", err)
+	for _, bounds := range [][2]int{{2, 1000}, {50, 8}} { // "two" and "three" are 8 bytes
+		got, err := r.Runtime.Record(r.ctx, c.Name, bounds[0], bounds[1])
+		r.must("record", err)
+		var texts []string
+		for _, l := range got {
+			texts = append(texts, l.Text)
+			if l.Replica != c.Name {
+				t.Errorf("a line of %s", l.Replica)
+			}
+		}
+		if !slices.Equal(texts, []string{"two", "three"}) {
+			t.Errorf("at most %d lines of %d bytes are %q", bounds[0], bounds[1], texts)
 		}
 	}
 }

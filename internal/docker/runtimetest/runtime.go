@@ -31,6 +31,7 @@ type Runtime interface {
 	RemoveVolumes(ctx context.Context, names []string) error
 	Wait(ctx context.Context, name string) (int, error)
 	Tail(ctx context.Context, name string, n int) ([]string, error)
+	Record(ctx context.Context, name string, lines, bytes int) ([]steady.LogLine, error)
 	Clean(ctx context.Context, project string, volumes bool) error
 	Oneoff(ctx context.Context, r steady.Release, o steady.Oneoff) (steady.Replica, error)
 	Follow(ctx context.Context, name string, say func(string)) error

@@ -40,6 +40,7 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"wait gives the exit code", wait},
 		{"wait ends with its context", waitEnds},
 		{"tail gives the last lines, oldest first", tail},
+		{"a record has the newest lines, within bounds", record},
 		{"observe lists every state and the images asked about", observe},
 		{"observe leaves other projects out", observeOthers},
 		{"hold makes a holder that has the names", hold},
