@@ -48,6 +48,7 @@ type Declared struct {
 	// Spec is without the Engine's calls: Container and Networks are empty.
 	Spec
 
+	EnvFiles     []string // absolute paths
 	Builds       bool
 	Command      []string // argv; Compose has split a string. nil: the image's
 	Entrypoint   []string

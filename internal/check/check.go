@@ -147,7 +147,10 @@ func (r Rule) hits(in Input) []hit {
 	if len(in.Only) == 0 {
 		return out
 	}
-	return slices.DeleteFunc(out, func(h hit) bool { return !slices.Contains(in.Only, h.service) })
+	return slices.DeleteFunc(out, func(h hit) bool {
+		whole := h.service == "" && r.Severity == steady.Failure // refuses every deploy of these files
+		return !whole && !slices.Contains(in.Only, h.service)
+	})
 }
 
 // one is a hit at one place of a service, or none.

@@ -13,8 +13,8 @@ func fileRules() []Rule {
 	return []Rule{
 		{
 			ID: "unsupported", Severity: steady.Failure,
-			Title: "something that steady cannot deploy",
-			Why:   "To leave it out in silence would start a service without what it needs, so steady deploy refuses the files.",
+			Title: "something that steady deploy refuses",
+			Why:   "steady deploy refuses the files as they are, before anything is touched: to leave it out would start a service without what it needs.",
 			Mend:  "see the finding",
 			all:   func(in Input) []hit { return remarks(in.Refused) },
 		},
@@ -30,7 +30,14 @@ func fileRules() []Rule {
 			Title: "a variable that the files name and nobody sets",
 			Why:   "Compose puts an empty text in its place, with which many a service starts and then fails.",
 			Mend:  "set it in .env beside the file, or give a fallback: ${NAME:-value}",
-			all:   unset,
+			all:   func(in Input) []hit { return unset(in, "") },
+		},
+		{
+			ID: "required-variable", Severity: steady.Failure, many: "variables must be set",
+			Title: "a variable that must be set and is not",
+			Why:   "The file insists on it (${NAME:?…}): neither docker compose nor steady deploys without it.",
+			Mend:  "set it in .env beside the file, or in the environment",
+			all:   func(in Input) []hit { return unset(in, "required") },
 		},
 		{
 			ID: "env-file-missing", Severity: steady.Failure, many: "env files are not there",
@@ -70,20 +77,24 @@ func remarks(rs []steady.Remark) []hit {
 	var out []hit
 	for _, r := range rs {
 		text := r.Text
-		if i := strings.Index(text, r.Path); i >= 0 { // the place is told apart
-			text = strings.TrimSpace(text[i+len(r.Path):])
+		if i := strings.Index(text, r.Path); i >= 0 && r.Path != "" { // the place is told apart
+			text = strings.TrimLeft(text[i+len(r.Path):], ": ")
 		}
 		out = append(out, hit{
 			service: serviceOf(r.Path), path: r.Path, mend: r.Hint,
-			text: strings.TrimPrefix(r.Path, "services.") + " " + text,
+			text: strings.TrimSpace(strings.TrimPrefix(r.Path, "services.") + " " + text),
 		})
 	}
 	return out
 }
 
-func unset(in Input) []hit {
+// unset tells of variables that nobody sets: those of one kind, by their hint.
+func unset(in Input, kind string) []hit {
 	var out []hit
 	for _, r := range in.Unset {
+		if r.Hint != kind {
+			continue
+		}
 		text := fmt.Sprintf("variable %s is not set", r.Text)
 		if r.Hint != "" {
 			text += ", and the files do not load without it"

@@ -46,6 +46,7 @@ have, without losing a request, and tells what it counted.`,
 	c.InitDefaultHelpCmd()
 	c.InitDefaultCompletionCmd("completion")
 	strict(c)
+	pointers(c)
 	return c
 }
 

@@ -39,6 +39,11 @@ func (s *session) choose(ctx context.Context, args []string, noDeps bool) (selec
 	if err != nil {
 		return selection{}, err
 	}
+	if len(p.Specs) == 0 && len(p.Profiles) > 0 {
+		return selection{}, steady.ErrUsage.With(
+			fmt.Sprintf("every service of %s belongs to a profile, and none is asked for: %s", p.Name, listed(p.Profiles)),
+			fmt.Sprintf("steady --profile %s deploy", p.Profiles[0]))
+	}
 	specs, err := pick(p.Name, p.Specs, names, noDeps)
 	return selection{specs: specs, names: names}, err
 }

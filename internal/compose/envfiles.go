@@ -24,7 +24,7 @@ func read(ctx context.Context, o Options) (*types.Project, []string, error) {
 	}
 	enabled, err := o.enable(model)
 	if err != nil {
-		return nil, nil, refusal(model.ComposeFiles, err)
+		return nil, nil, refusal(model.ComposeFiles, model.Environment, err)
 	}
 	var names []string
 	for _, service := range sortedKeys(enabled.Services) {

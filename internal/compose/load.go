@@ -36,6 +36,7 @@ type Project struct {
 	WorkingDir string        // absolute
 	Files      []string      // absolute paths
 	EnvFiles   []string      `json:",omitempty"` // env_file of the enabled services, absolute paths
+	Profiles   []string      `json:",omitempty"` // of services that no profile asked for enables
 	Specs      []steady.Spec // enabled services; one stands behind all it depends on
 	Warnings   []string      // Compose's own, and what steady does not use
 }
@@ -60,11 +61,14 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	if err := supported(model); err != nil {
 		return Project{}, err
 	}
+	if err := mountable(model); err != nil {
+		return Project{}, err
+	}
 	calls, err := capture(ctx, model)
 	if err != nil {
-		return Project{}, refusal(model.ComposeFiles, err)
+		return Project{}, refusal(model.ComposeFiles, model.Environment, err)
 	}
-	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles, EnvFiles: envFiles}
+	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles, EnvFiles: envFiles, Profiles: profilesOf(model.DisabledServices)}
 	for _, name := range order(model) {
 		spec, err := specOf(ctx, model, model.Services[name], calls, o.Hash)
 		if err != nil {

@@ -51,6 +51,16 @@ func (o Options) under(paths []string) []string {
 	return out
 }
 
+// profilesOf names the profiles of services, each once.
+func profilesOf(services types.Services) []string {
+	var out []string
+	for _, s := range services {
+		out = append(out, s.Profiles...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // parse is read without what belongs to enabled services only.
 func parse(ctx context.Context, o Options) (*types.Project, error) {
 	options, err := cli.NewProjectOptions(o.Files,
@@ -63,20 +73,20 @@ func parse(ctx context.Context, o Options) (*types.Project, error) {
 		cli.WithoutEnvironmentResolution,
 	)
 	if err != nil {
-		return nil, refusal(o.Files, err)
+		return nil, refusal(o.Files, nil, err)
 	}
 	if len(options.ConfigPaths) == 0 {
-		return nil, refusal(nil, errors.New("no configuration file provided: not found"))
+		return nil, refusal(nil, nil, errors.New("no configuration file provided: not found"))
 	}
 	if err := bounded(options.ConfigPaths); err != nil {
 		return nil, err
 	}
 	model, err := options.LoadProject(ctx)
 	if err != nil {
-		return nil, refusal(options.ConfigPaths, err)
+		return nil, refusal(options.ConfigPaths, options.Environment, err)
 	}
 	if model.Name == "" {
-		return nil, refusal(nil, errors.New("project name must not be empty"))
+		return nil, refusal(nil, nil, errors.New("project name must not be empty"))
 	}
 	return model, nil
 }

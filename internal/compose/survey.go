@@ -23,12 +23,25 @@ const placeholder = "1"
 // maxRequired bounds how many such variables are filled in.
 const maxRequired = 200
 
-// Look reads the files as Load does, and judges nothing: files that Load refuses,
+// Look reads the files as Load does, and what Load would refuse is part of what it
+// gives: files that Load refuses,
 // because steady does not support what they ask for, an env file is not there or
 // a variable that must be set is not, are looked at too. Where no profile is
 // asked for, the services of all profiles are. steady.ErrCompose is left for what
 // Compose itself cannot read.
 func Look(ctx context.Context, o Options) (steady.Survey, error) {
+	survey, err := look(ctx, o)
+	if err != nil {
+		return survey, err
+	}
+	if _, err := Load(ctx, o); err != nil && ctx.Err() == nil {
+		survey.Refused = append(survey.Refused, refusedToo(survey, steady.AsError(err))...)
+	}
+	return survey, nil
+}
+
+// look reads the files and judges nothing.
+func look(ctx context.Context, o Options) (steady.Survey, error) {
 	warn, release := listen()
 	defer release()
 	o, err := o.absolute()
@@ -45,7 +58,7 @@ func Look(ctx context.Context, o Options) (steady.Survey, error) {
 	}
 	enabled, err := model.WithServicesEnabled(o.Services...)
 	if err != nil {
-		return steady.Survey{}, refusal(model.ComposeFiles, err)
+		return steady.Survey{}, refusal(model.ComposeFiles, model.Environment, err)
 	}
 	survey, err := surveyOf(enabled, warn(), required)
 	survey.AllProfiles = all
@@ -181,6 +194,9 @@ func declaredOf(model *types.Project, s types.ServiceConfig, at *places) (steady
 	}
 	if dir := s.Environment["PGDATA"]; dir != nil {
 		d.DataDir = *dir
+	}
+	for _, f := range s.EnvFiles {
+		d.EnvFiles = append(d.EnvFiles, f.Path)
 	}
 	_, service := own.service["drain.requests"]
 	_, project := own.project["drain.requests"]
