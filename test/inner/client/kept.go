@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// answerWithin is how long a question may take, a pause of the server's included.
+	// answerWithin is how long a connect or a question may take, a pause of the server's
+	// included.
 	answerWithin = 20 * time.Second
 	// workFor is how long a server works for an answer.
 	workFor = 20 * time.Millisecond
@@ -41,6 +42,7 @@ func keep(ctx context.Context, args []string) (inner.Report, error) {
 	f := flag.NewFlagSet("kept", flag.ContinueOnError)
 	conns := f.Int("conns", 40, "connections to each server")
 	rate := f.Float64("rate", 200, "questions per second to each server")
+	timeout := f.Duration("timeout", answerWithin, "of one question")
 	if err := f.Parse(args); err != nil {
 		return inner.Report{}, err
 	}
@@ -66,7 +68,8 @@ func keep(ctx context.Context, args []string) (inner.Report, error) {
 			}
 			wg.Go(func() {
 				defer a.close()
-				keepAsking(ctx, t, a, every*time.Duration(n)/time.Duration(*conns), every)
+				p := pace{first: every * time.Duration(n) / time.Duration(*conns), every: every, timeout: *timeout}
+				p.keepAsking(ctx, t, a)
 			})
 		}
 	}
@@ -78,17 +81,20 @@ func keep(ctx context.Context, args []string) (inner.Report, error) {
 	return r, nil
 }
 
+// pace is when one client asks, and how long it waits for an answer.
+type pace struct{ first, every, timeout time.Duration }
+
 // keepAsking asks every so often until ctx ends; a question that was begun is ended.
-func keepAsking(ctx context.Context, t *inner.Tally, a asker, first, every time.Duration) {
+func (p pace) keepAsking(ctx context.Context, t *inner.Tally, a asker) {
 	select {
-	case <-time.After(first):
+	case <-time.After(p.first):
 	case <-ctx.Done():
 		return
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(p.every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		err := askOnce(a, fmt.Sprintf("question-%d", n))
+		err := askOnce(a, p.timeout, fmt.Sprintf("question-%d", n))
 		t.Asked(err)
 		if err != nil {
 			t.Error(err)
@@ -101,8 +107,8 @@ func keepAsking(ctx context.Context, t *inner.Tally, a asker, first, every time.
 	}
 }
 
-func askOnce(a asker, text string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+func askOnce(a asker, timeout time.Duration, text string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	began := time.Now()
 	got, err := a.ask(ctx, text)
