@@ -29,7 +29,7 @@ Volumes stay unless asked for; what is external always stays.`,
 			})
 		},
 	}
-	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold")
+	c.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the project's volumes too, with all they hold, and the images that only its earlier releases need")
 	s.addBudget(c.Flags())
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	waitLockFlag(c.Flags(), &waitLock)

@@ -46,6 +46,19 @@ func (r *run) dropUnserved(ctx context.Context, state string) {
 	}
 }
 
+// dropImages takes the tags of all of the project's releases.
+func (r *run) dropImages(ctx context.Context) {
+	e := r.engine
+	kept, err := e.Runtime.KeptImages(ctx, r.Project)
+	for _, k := range kept {
+		_, derr := e.Runtime.DropImage(ctx, k.Tag)
+		err = errors.Join(err, derr)
+	}
+	if err != nil { // steady prune --keep 0 finds them
+		e.Log.Warn("drop the images of a project that goes", "project", r.Project, "err", err)
+	}
+}
+
 // pruneAfter prunes when a rollout is done, where the daemon has a keep count. A rollout
 // that begins meanwhile prunes at its own end.
 func (r *run) pruneAfter(state string) {

@@ -64,6 +64,16 @@ func TestImages_OfReleasesThatServeAreKeptUntilAPruneLetsThemGo(t *testing.T) {
 	if err != nil || len(got) != 1 || !got[0].Removed || !slices.Equal(p.tagged(), all[1:]) {
 		t.Errorf("%+v, %v, kept %v: want two images besides the serving one's, and their three releases", got, err, p.tagged())
 	}
+	defer func() {
+		d.deploy(t, p, rollout.Request{Kind: steady.KindDown, Project: "shop"})
+		if got := p.tagged(); len(got) != 1 {
+			t.Errorf("after down %v are kept: want them as they were", got)
+		}
+		d.deploy(t, p, rollout.Request{Kind: steady.KindDown, Project: "shop", Volumes: true})
+		if got := p.tagged(); len(got) > 0 {
+			t.Errorf("after down --volumes %v are kept", got)
+		}
+	}()
 	if got, err = d.Prune(t.Context(), "shop", 0, false); err != nil || len(got) != 3 || got[0].Removed || !slices.Equal(p.tagged(), all[4:]) {
 		t.Errorf("%+v, %v, kept %v: want what serves alone", got, err, p.tagged())
 	}

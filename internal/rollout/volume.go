@@ -18,7 +18,8 @@ func (r *run) create(ctx context.Context, s steady.Step, release steady.Release)
 	return err
 }
 
-// clean cleans up behind a project that goes. Volumes are forgotten once they are gone.
+// clean cleans up behind a project that goes. Volumes are forgotten once they are gone,
+// and with them goes what would be left of the project: the images of its releases.
 func (r *run) clean(ctx context.Context, s steady.Step) error {
 	e := r.engine
 	if err := e.Runtime.Clean(ctx, r.Project, s.Volumes); err != nil || !s.Volumes {
@@ -31,5 +32,6 @@ func (r *run) clean(ctx context.Context, s steady.Step) error {
 	if err := e.Runtime.RemoveVolumes(ctx, names); err != nil {
 		return fmt.Errorf("remove anonymous volumes: %w", err)
 	}
+	r.dropImages(ctx)
 	return e.Journal.ForgetVolumes(ctx, r.Project)
 }

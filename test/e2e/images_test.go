@@ -32,6 +32,16 @@ func pruneImages(t *testing.T, flags ...string) {
 	}
 }
 
+// keptTags are the tags of a project's releases.
+func keptTags(t *testing.T, project string) []string {
+	t.Helper()
+	out, err := exec.Command("docker", "images", "--format", "{{.Tag}}", "--filter", "reference=steady/release:"+project+".*").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
 func hasImage(id string) bool { return exec.Command("docker", "image", "inspect", id).Run() == nil }
 
 // An image that was built here and has lost its tag to the next build is what a rollback
@@ -59,8 +69,8 @@ func TestImages_OfEarlierReleasesOutliveDockerImagePrune(t *testing.T) {
 	if r := h.with(map[string]string{"WEB_IMAGE": movingTag, "EXIT_AT_START": "1"}, "deploy", "-y"); r.code != 3 {
 		t.Errorf("a bad release: exit %d, want 3\n%s%s", r.code, r.out, r.err)
 	}
-	if out, err := exec.Command("docker", "images", "-q", "steady/release:"+h.project+".web.4").Output(); err != nil || len(out) > 0 {
-		t.Errorf("a release that never served is kept: %s, %v", out, err)
+	if got := keptTags(t, h.project); len(got) != 3 || strings.Contains(fmt.Sprint(got), "web.4") {
+		t.Errorf("kept %v: want releases 1 to 3, and not the one that never served", got)
 	}
 
 	if r := h.steady("prune", "--keep", "0", "--dry-run"); r.code != 0 || !strings.Contains(r.out, "release 1") || !hasImage(first) {
@@ -74,4 +84,7 @@ func TestImages_OfEarlierReleasesOutliveDockerImagePrune(t *testing.T) {
 	}
 	refused(t, h.steady("rollback", "web", "--to", "1"), 3, "which is not on this machine any more")
 	h.serves(3)
+	if r := h.steady("down", "--volumes"); r.code != 0 || len(keptTags(t, h.project)) > 0 {
+		t.Errorf("down --volumes: exit %d, kept %v\n%s", r.code, keptTags(t, h.project), r.err)
+	}
 }

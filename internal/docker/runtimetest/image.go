@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -16,7 +17,7 @@ func keptImages(t *testing.T, r *room) {
 	other.Project += "-other"
 	for _, rel := range []steady.Release{first, first, second, other} {
 		r.must("keep", r.Runtime.KeepImage(r.ctx, rel))
-		t.Cleanup(func() { _, _ = r.Runtime.DropImage(t.Context(), rel.ImageTag()) })
+		t.Cleanup(func() { _, _ = r.Runtime.DropImage(context.WithoutCancel(t.Context()), rel.ImageTag()) })
 	}
 	holds := func(want ...steady.Release) {
 		t.Helper()

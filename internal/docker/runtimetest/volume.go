@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"context"
 	"testing"
 
 	"gesalpai.ch/steady"
@@ -10,7 +11,7 @@ import (
 // next replica under one name.
 func anonymousVolume(t *testing.T, r *room) {
 	v := steady.NewAnonymousVolume(r.Project, "api", 1, "/cache")
-	t.Cleanup(func() { _ = r.Runtime.RemoveVolumes(t.Context(), []string{v.Name}) })
+	t.Cleanup(func() { _ = r.Runtime.RemoveVolumes(context.WithoutCancel(t.Context()), []string{v.Name}) })
 	for number := 1; number <= 2; number++ {
 		rel := r.release("api", r.Serve, number)
 		spec, err := rel.Spec.WithVolumes([]steady.AnonymousVolume{v})
