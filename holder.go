@@ -20,6 +20,7 @@ type Holder struct {
 	PID       int               `json:"pid"`  // on the host; 0: it does not run
 	Started   time.Time         `json:"started"`
 	Addresses map[string]string `json:"addresses"` // network name → its IPv4 address there
+	Networks  []string          `json:"-"`         // names of those it is in, sorted
 }
 
 // Ref names the service that it holds for, "shop/api".

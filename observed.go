@@ -1,6 +1,9 @@
 package steady
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Labels that steady puts on its containers besides Compose's own.
 const (
@@ -29,10 +32,11 @@ const (
 
 // Observed is what the Engine holds of one project, seen at one moment.
 type Observed struct {
-	Project  string           `json:"project"`
-	Replicas []Replica        `json:"replicas"`         // of every release, in any state, one-off containers left out
-	Images   map[string]Image `json:"images"`           // reference → image, for the references asked about; missing: not there
-	Memory   int64            `json:"memory,omitempty"` // of the host, in bytes; 0: not known
+	Project  string              `json:"project"`
+	Replicas []Replica           `json:"replicas"`          // of every release, in any state, one-off containers left out
+	Holders  map[string][]string `json:"holders,omitempty"` // service → the networks that its holder, which runs, is in; nil: not looked for
+	Images   map[string]Image    `json:"images"`            // reference → image, for the references asked about; missing: not there
+	Memory   int64               `json:"memory,omitempty"`  // of the host, in bytes; 0: not known
 }
 
 // Replica is one container of one service.
@@ -54,6 +58,7 @@ type Replica struct {
 	Created   time.Time         `json:"created,omitzero"`
 	Started   time.Time         `json:"started"`
 	Addresses map[string]string `json:"addresses,omitempty"` // network name → IP
+	Networks  []string          `json:"-"`                   // names of those it is in, sorted; nil: not looked for
 	Published []Port            `json:"published,omitempty"` // host ports the container itself publishes (Compose-made ones)
 	Exposed   []uint16          `json:"exposed,omitempty"`   // TCP ports that it or its image declares, published or not, ascending
 	Limits    Limits            `json:"limits,omitzero"`
@@ -73,6 +78,17 @@ type MountedVolume struct {
 
 // Running says whether the replica's process runs now.
 func (r Replica) Running() bool { return r.State == StateRunning }
+
+// Lacks names the first of the spec's networks that is not among those that one of
+// its containers is in; empty for none.
+func (s Spec) Lacks(networks []string) string {
+	for _, n := range s.Networks {
+		if !slices.Contains(networks, n.Name) {
+			return n.Name
+		}
+	}
+	return ""
+}
 
 // Of lists the replicas of one service.
 func (o Observed) Of(service string) []Replica {

@@ -112,6 +112,9 @@ type ServicePlan struct {
 	Once        bool          `json:"once,omitempty"`    // the release before ran to its end: this one is given time to do so
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
+
+	// Elsewhere is the directory that what serves was deployed from, where that is another one.
+	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
 // Condition is what ails the replicas of a release.

@@ -40,7 +40,7 @@ type ServiceStatus struct {
 // ReplicaStatus is one container of a service and whether it takes traffic.
 type ReplicaStatus struct {
 	Replica
-	Routed bool   `json:"routed"`
+	Routed bool   `json:"routed"`          // the proxy's table has it and it is known to live; of a service that nothing comes to through the proxy: it runs and serves
 	Open   Open   `json:"open"`            // in flight now
 	Usage  *Usage `json:"usage,omitempty"` // nil: it does not run, or the Engine did not say
 }

@@ -53,4 +53,6 @@ type Version struct {
 	Engine string `json:"engine"` // empty when no Engine answers
 	API    string `json:"api"`    // Engine API version negotiated
 	Proxy  int    `json:"proxy"`  // its pid, 0 when it does not answer
+	// ProxySocket is where the proxy of that daemon is controlled.
+	ProxySocket string `json:"proxy_socket,omitempty"`
 }

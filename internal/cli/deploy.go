@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,11 +93,11 @@ func (s *session) askAboutGap(ctx context.Context, specs []steady.Spec, o steady
 	if err != nil {
 		return err
 	}
-	warnings := gaps(p)
-	if len(warnings) == 0 {
+	found := warnings(p)
+	if len(found) == 0 {
 		return nil
 	}
-	for _, w := range warnings {
+	for _, w := range found {
 		s.warn(w)
 	}
 	return s.confirm(ctx)
@@ -133,10 +134,10 @@ func ask(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
-// gaps says which services visitors will miss for a moment, and why, and which ports
-// they will find closed.
-func gaps(p steady.Plan) []string {
-	var out []string
+// warnings says which services visitors will miss for a moment, and why, which ports
+// they will find closed, and which directories share the project's name.
+func warnings(p steady.Plan) []string {
+	out := otherDirectories(p)
 	for _, s := range p.Services {
 		for _, c := range s.Closes {
 			out = append(out, fmt.Sprintf("%s/%s: %s", p.Project, s.Service, c))
@@ -149,6 +150,19 @@ func gaps(p steady.Plan) []string {
 			text += "; the last one took " + span(s.Gap)
 		}
 		out = append(out, text)
+	}
+	return out
+}
+
+// otherDirectories says, once a directory, that the project was deployed from another one
+// so far: two stacks that share a name would replace each other's services.
+func otherDirectories(p steady.Plan) []string {
+	var out []string
+	for _, s := range p.Services {
+		text := fmt.Sprintf("%s was deployed from %s so far, and not from this directory: two stacks need two names (name: in the file, or --project-name)", p.Project, s.Elsewhere)
+		if s.Elsewhere != "" && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
 	}
 	return out
 }

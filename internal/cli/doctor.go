@@ -33,7 +33,7 @@ sudo steady doctor api --json`,
 		RunE:              func(c *cobra.Command, args []string) error { return s.doctor(c.Context(), args, o) },
 	}
 	c.Flags().StringVar(&o.stateDir, "state", defaultStateDir, "`directory` of steady's state")
-	c.Flags().StringVar(&o.runDir, "run-dir", defaultRunDir, "`directory` of steady's sockets")
+	c.Flags().StringVar(&o.runDir, "run-dir", "", "`directory` of steady's sockets (default where the daemon says that its proxy is)")
 	c.Flags().StringVar(&o.nginx, "nginx-config", "", "configuration `file` of nginx (default nginx's own)")
 	return c
 }

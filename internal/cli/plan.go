@@ -50,7 +50,7 @@ func (s *session) showPlan(ctx context.Context, specs []steady.Spec, o steady.Op
 	if s.json() {
 		s.print(object(p))
 	} else {
-		for _, w := range gaps(p) {
+		for _, w := range warnings(p) {
 			s.warn(w)
 		}
 		_, err = fmt.Fprint(s.out, planText(p, s.outStyle(), time.Now()))

@@ -24,6 +24,7 @@ func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string,
 	if keepImages >= 0 {
 		keep = &keepImages
 	}
+	defer outlive(syscall.SIGHUP, syscall.SIGPIPE)()
 	return daemon.Run(ctx, daemon.Options{
 		KeepImages: keep,
 		StateDir:   f.stateDir, RunDir: f.runDir, Socket: socket,
@@ -36,6 +37,16 @@ func (s *session) runDaemon(ctx context.Context, f serviceFlags, metrics string,
 		AccessLog:    f.access.wish(),
 		Metrics:      metrics,
 	})
+}
+
+// outlive keeps signals from ending the process, until it is stopped: SIGHUP when the
+// terminal closes that it was started from, SIGPIPE when what read its log has ended. A
+// rollout must not end with somebody's connection. They are taken and not ignored, as
+// what we start would inherit that.
+func outlive(signals ...os.Signal) (stop func()) {
+	taken := make(chan os.Signal, 1) // nobody reads it: there is nothing to do
+	signal.Notify(taken, signals...)
+	return func() { signal.Stop(taken) }
 }
 
 func (s *session) runProxy(ctx context.Context, f serviceFlags) error {
@@ -52,6 +63,7 @@ func (s *session) runProxy(ctx context.Context, f serviceFlags) error {
 		return err
 	}
 	defer reopening(p)()
+	defer outlive(syscall.SIGPIPE)()
 	return p.Run(ctx)
 }
 

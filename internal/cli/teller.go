@@ -57,7 +57,7 @@ func (t *teller) tellPlan(e steady.Event) []string {
 	}
 	t.plan, t.planned = *e.Plan, true
 	var out []string
-	for _, w := range slices.Concat(gaps(t.plan), remain(t.plan)) {
+	for _, w := range slices.Concat(warnings(t.plan), remain(t.plan)) {
 		out = append(out, "steady: "+t.style.yellow("warning:")+" "+w)
 	}
 	var changed []string

@@ -37,7 +37,7 @@ func (v *quietView) event(e steady.Event) {
 	if e.Kind != steady.EventPlanned || e.Plan == nil {
 		return
 	}
-	for _, w := range gaps(*e.Plan) {
+	for _, w := range warnings(*e.Plan) {
 		v.session.warn(w)
 	}
 }

@@ -138,10 +138,18 @@ func (b *backend) Prune(ctx context.Context, project string, keep int, dry bool)
 	return b.rollouts.Prune(ctx, project, keep, dry)
 }
 
-func (b *backend) Projects(ctx context.Context) ([]string, error) { return b.store.Projects(ctx) }
+// Projects implements api.Backend: those that stand, and where none does those that
+// ever did, as their receipts are still there.
+func (b *backend) Projects(ctx context.Context) ([]string, error) {
+	standing, err := b.store.Standing(ctx)
+	if err != nil || len(standing) > 0 {
+		return standing, err
+	}
+	return b.store.Projects(ctx)
+}
 
 func (b *backend) Version(ctx context.Context) (api.Version, error) {
-	v := api.Version{Steady: b.version, Go: runtime.Version(), Proxy: b.proxy.pid(ctx)}
+	v := api.Version{Steady: b.version, Go: runtime.Version(), Proxy: b.proxy.pid(ctx), ProxySocket: b.proxy.client.Socket()}
 	if eng, ver, err := b.engine.Version(ctx); err == nil {
 		v.Engine, v.API = eng, ver
 	}

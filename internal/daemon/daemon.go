@@ -158,10 +158,12 @@ func (p *parts) start(stops *stack) {
 	ro.Crash, ro.Leases, ro.Host = crashAt(p.CrashAt), p.store, command.Host{}
 	ro.KeepImages = p.KeepImages
 	rec := &reconciler{router: rt, engine: p.engine, prober: pr, log: p.Log}
+	rec.mender = newMender(p, rt, ro, rec.refresh)
 	p.front.given = func(ctx context.Context) error { rt.meetProxy(); return rec.refresh(ctx) }
 	b.router, b.rollouts = rt, ro
 
 	stops.start("reconciler", rec.Run)
+	stops.start("mender", rec.mender.Run)
 	stops.start("proxy watch", p.front.Run)
 	stops.start("notifications", b.notifier.Run)
 	stops.start("rollouts", ro.Run)

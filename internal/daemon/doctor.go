@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -22,7 +23,7 @@ type Examination struct {
 	Version     string         // of this command
 	Socket      string         // of the daemon
 	StateDir    string
-	RunDir      string
+	RunDir      string // empty: where the daemon says that its proxy is, else the socket's directory
 	DockerHost  string // empty: DOCKER_HOST or the Engine's usual socket
 	NginxConfig string // empty: nginx's own default
 }
@@ -32,7 +33,7 @@ type Examination struct {
 func Examine(ctx context.Context, x Examination) doctor.Report {
 	s := doctor.Sources{
 		Project: x.Project, Services: x.Services, Version: x.Version, Survey: x.Survey, FilesError: x.FilesError,
-		Control:  control{daemon: api.NewClient(x.Socket), proxy: proxy.NewClient(ProxySocket(x.RunDir))},
+		Control:  x.control(ctx),
 		Holder:   holder,
 		StateDir: x.StateDir, NginxConfig: x.NginxConfig,
 	}
@@ -44,6 +45,26 @@ func Examine(ctx context.Context, x Examination) doctor.Report {
 	defer engine.Close()
 	s.Engine, s.Prober = engine, probe.New(engine, nil)
 	return doctor.Examine(ctx, s)
+}
+
+// askFor is how long a daemon may take to say where its proxy is.
+const askFor = 2 * time.Second
+
+// control finds steady's own parts: the proxy where the daemon says that it is, also
+// where its sockets are not in the usual directory.
+func (x Examination) control(ctx context.Context) control {
+	c := control{daemon: api.NewClient(x.Socket)}
+	at := ProxySocket(x.RunDir)
+	if x.RunDir == "" {
+		at = ProxySocket(filepath.Dir(x.Socket))
+		ctx, cancel := context.WithTimeout(ctx, askFor)
+		defer cancel()
+		if v, err := c.daemon.Version(ctx); err == nil && v.ProxySocket != "" {
+			at = v.ProxySocket
+		}
+	}
+	c.proxy = proxy.NewClient(at)
+	return c
 }
 
 // noEngine stands for an Engine whose address cannot be used.

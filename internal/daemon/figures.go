@@ -13,6 +13,7 @@ type figures struct {
 	flows   steady.Flows
 	open    map[string]steady.Open // by container ID
 	gates   []steady.GateStatus
+	routed  map[string]bool         // by container ID: what the proxy passes on goes there
 	use     map[string]steady.Usage // by container ID
 }
 
@@ -33,11 +34,24 @@ func (b *backend) figures(ctx context.Context, project string) (figures, error) 
 		return f, err
 	}
 	f.gates = now.Gates
-	f.open = map[string]steady.Open{}
+	f.open, f.routed = map[string]steady.Open{}, map[string]bool{}
 	for _, u := range now.Upstreams {
+		f.routed[u.ID] = f.routed[u.ID] || u.Routed && !u.Unknown
 		f.open[u.ID] = f.open[u.ID].Plus(steady.Open{Requests: u.Requests, Streams: u.Streams})
 	}
 	return f, nil
+}
+
+// inForce has the proxy say which replicas of a service take its traffic, where that
+// comes through it and it can be asked.
+func (f figures) inForce(routes []steady.Route, s *steady.ServiceStatus) {
+	through := func(r steady.Route) bool { return r.Service == s.Service && (len(r.Ports)+len(r.Rules) > 0 || r.Held) }
+	if f.routed == nil || !slices.ContainsFunc(routes, through) {
+		return
+	}
+	for i, r := range s.Replicas {
+		s.Replicas[i].Routed = f.routed[r.ID]
+	}
 }
 
 // fill puts the figures of a service into its status.

@@ -33,6 +33,7 @@ func (r *router) lendAll(ctx context.Context, routes []steady.Route) error {
 	for _, h := range all {
 		there[h.Ref()] = h
 	}
+	r.found = there
 	var errs []error
 	for _, t := range routes {
 		if !t.Held {
@@ -54,13 +55,14 @@ func (r *router) lendAll(ctx context.Context, routes []steady.Route) error {
 func (r *router) lend(ctx context.Context, h steady.Holder) error {
 	was, ok := r.held[h.Ref()]
 	same := ok && was.ID == h.ID && was.PID == h.PID && was.Started.Equal(h.Started)
-	if same && maps.Equal(was.Addresses, h.Addresses) {
+	if same && maps.Equal(was.Addresses, h.Addresses) && !r.shaken[h.ID] {
 		return nil
 	}
 	if err := listen.Redirect(ctx, h.PID, steady.HolderPort); err != nil {
 		return fmt.Errorf("redirect to the listener of %s: %w", h.Ref(), err)
 	}
 	delete(r.flows, h.Ref()) // Redirect has taken them away
+	delete(r.shaken, h.ID)
 	if !same {
 		if err := r.open(ctx, h); err != nil {
 			return err

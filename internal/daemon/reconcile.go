@@ -21,6 +21,7 @@ type reconciler struct {
 	router *router
 	engine *docker.Engine
 	prober *probe.Prober
+	mender *mender
 	log    *slog.Logger
 
 	waits sync.WaitGroup
@@ -31,10 +32,14 @@ func (r *reconciler) Run(ctx context.Context) error {
 	defer r.waits.Wait()
 	ends := completion{reconciler: r, killed: map[string]bool{}}
 	err := r.engine.Watch(ctx, func(c docker.Change) {
+		if c.What == docker.NetworkChange && !r.router.concerns(c.Replica) {
+			return
+		}
 		ends.see(ctx, c)
 		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("refresh the table", "what", c.What, "replica", c.Replica, "err", err)
 		}
+		r.mender.look()
 	})
 	if ctx.Err() != nil {
 		return nil
@@ -127,6 +132,33 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 		r.log.Warn("listeners of holders", "err", err)
 	}
 	return back, r.serveIfNew(ctx, routes, r.proxy.Mend)
+}
+
+// concerns says whether a container that has left or joined a network is one of those
+// that are looked after; empty: a network was removed.
+func (r *router) concerns(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.found {
+		if h.ID == id {
+			r.shaken[id] = true // its interface there may be another one
+			return true
+		}
+	}
+	for _, c := range r.known {
+		if c.ID == id {
+			return true
+		}
+	}
+	return id == ""
+}
+
+// lookedUp is what the router saw when it looked last: the routes, their replicas by
+// name and the holders by "shop/api".
+func (r *router) lookedUp() ([]steady.Route, map[string]steady.Replica, map[string]steady.Holder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.routes), maps.Clone(r.known), maps.Clone(r.found)
 }
 
 // returned routes to a replica that is ready again.

@@ -42,6 +42,8 @@ type router struct {
 	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
 	away   map[string]bool           // routed replicas that died and are not ready again
 	routes []steady.Route            // of all projects, as last read or written; nil: not known
+	found  map[string]steady.Holder  // by ref: those that there are, as last seen
+	shaken map[string]bool           // by container ID: holders that have left or joined a network since
 	untold bool                      // the proxy that runs does not know of processes
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
@@ -51,7 +53,7 @@ func newRouter(st *store.Store, eng interface {
 	containers
 	holders
 }, k *keeper, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}}
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}, shaken: map[string]bool{}}
 }
 
 // Free implements rollout.Router.

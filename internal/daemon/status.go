@@ -47,6 +47,7 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	}
 	for _, service := range servicesOf(seen, serving) {
 		s := serviceStatus(service, seen, serving[service], routes)
+		f.inForce(routes, &s)
 		s.Warm = warmOf(s, warm)
 		f.fill(project, &s)
 		if m := steady.MaintenanceOf(shut, project, service); m != nil && len(s.Ports)+len(s.Rules) > 0 {
@@ -82,7 +83,7 @@ func serviceStatus(service string, seen steady.Observed, r steady.Release, route
 		s.Done, s.Want = r.Done, 0
 	}
 	for _, c := range seen.Of(service) {
-		s.Replicas = append(s.Replicas, steady.ReplicaStatus{Replica: c, Routed: slices.Contains(routed, c.Name)})
+		s.Replicas = append(s.Replicas, steady.ReplicaStatus{Replica: c, Routed: c.Running() && slices.Contains(routed, c.Name)})
 		if s.Restart == "" {
 			s.Restart = c.Restart
 		}

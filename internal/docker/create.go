@@ -124,10 +124,39 @@ func (e *Engine) adopt(ctx context.Context, r steady.Release, name string) (bool
 		return false, steady.ErrInternal.With(
 			fmt.Sprintf("container %s is there but not of %s and its image", name, r.Ref()), "docker rm -f "+name)
 	}
-	if c.State.Status != container.StateCreated || whole(c, r.Spec) {
-		return true, nil
+	if c.State.Status == container.StateCreated && !whole(c, r.Spec) {
+		return false, e.Remove(ctx, name)
 	}
-	return false, e.Remove(ctx, name)
+	if !c.State.Running {
+		err = e.moveIn(ctx, r.Spec, c)
+	}
+	return true, err
+}
+
+// moveIn has a container that does not run be in the networks that there are now:
+// one may have been removed under it, and another made by its name.
+func (e *Engine) moveIn(ctx context.Context, spec steady.Spec, c container.InspectResponse) error {
+	for _, n := range spec.Networks {
+		net, there, err := e.network(ctx, n.Name)
+		if err != nil || !there {
+			return err // where it is missing, the start says so
+		}
+		old := c.NetworkSettings.Networks[n.Name]
+		if old != nil && (old.NetworkID == "" || old.NetworkID == net.ID) {
+			continue
+		}
+		ep, err := replicaEndpoint(spec, n)
+		if err == nil && old != nil {
+			err = e.disconnect(ctx, c.ID, n.Name)
+		}
+		if err == nil {
+			err = e.connect(ctx, c.ID, n.Name, ep)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // whole says whether a container that was never started is in all its networks,

@@ -256,7 +256,7 @@ func (e *Engine) Holders(ctx context.Context, project string) ([]steady.Holder, 
 func holderOf(c container.InspectResponse) steady.Holder {
 	h := steady.Holder{
 		Project: c.Config.Labels[labelProject], Service: c.Config.Labels[steady.LabelHolder],
-		ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Addresses: map[string]string{},
+		ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Addresses: map[string]string{}, Networks: networksOf(c),
 	}
 	if c.State.Running {
 		h.PID = c.State.Pid

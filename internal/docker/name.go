@@ -22,24 +22,23 @@ const backWithin = 30 * time.Second
 // once with the same addresses. Where it has its names, nothing is done. The
 // networks take turns: the Engine locks the container anyway, and a replica that
 // is out of one can still be reached in the others. Names that belong to a holder are
-// given to nobody else.
+// given to nobody else. A network that the replica is not in, as somebody has taken it
+// out, it joins again.
 func (e *Engine) Name(ctx context.Context, r steady.Release, name string) error {
 	before, err := e.inspect(ctx, name)
 	if err != nil {
 		return err
 	}
-	if held, _ := r.Spec.Held(); held {
-		return nil
-	}
+	held, _ := r.Spec.Held()
 	changed := false
 	for _, n := range r.Spec.Networks {
 		n.Aliases = namesOf(r.Spec, n)
 		ep := before.NetworkSettings.Networks[n.Name]
-		if ep != nil && named(ep, n.Aliases) {
+		if ep != nil && (held || named(ep, n.Aliases)) {
 			continue
 		}
 		changed = true
-		if err := e.rejoin(ctx, name, n, ep); err != nil {
+		if err := e.rejoin(ctx, name, r.Spec, n, ep); err != nil {
 			return err
 		}
 	}
@@ -54,13 +53,12 @@ func named(ep *network.EndpointSettings, names []string) bool {
 }
 
 // rejoin leaves a network and joins it again with the names. old is nil where a
-// crash came between the two.
-func (e *Engine) rejoin(ctx context.Context, name string, n steady.Network, old *network.EndpointSettings) error {
-	ep, err := endpointOf(n)
+// crash came between the two, or somebody took the replica out.
+func (e *Engine) rejoin(ctx context.Context, name string, spec steady.Spec, n steady.Network, old *network.EndpointSettings) error {
+	ep, err := namedEndpoint(spec, n)
 	if err != nil {
 		return err
 	}
-	ep.Aliases = n.Aliases
 	if old == nil {
 		return e.connect(ctx, name, n.Name, ep)
 	}
@@ -75,12 +73,20 @@ func (e *Engine) rejoin(ctx context.Context, name string, n steady.Network, old 
 	}
 	// Its address is lost to it. Better there with another one than not at all; the
 	// error makes the rollout undo it.
-	loose, _ := endpointOf(n)
-	loose.Aliases = n.Aliases
+	loose, _ := namedEndpoint(spec, n)
 	if lerr := e.connect(back, name, n.Name, loose); lerr != nil {
 		e.log.Error("replica is out of its network", "replica", name, "network", n.Name, "err", lerr)
 	}
 	return err
+}
+
+// namedEndpoint is a replica's endpoint with the names that it is to have there.
+func namedEndpoint(spec steady.Spec, n steady.Network) (*network.EndpointSettings, error) {
+	ep, err := replicaEndpoint(spec, n)
+	if held, _ := spec.Held(); err == nil && !held {
+		ep.Aliases = n.Aliases
+	}
+	return ep, err
 }
 
 // pin asks for the addresses that the endpoint has now, if it has any.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/moby/moby/api/types/container"
@@ -20,10 +21,12 @@ const inspectors = 8
 // runners of Compose's hooks are left out.
 func (e *Engine) Observe(ctx context.Context, project string, refs []string) (steady.Observed, error) {
 	out := steady.Observed{Project: project, Images: map[string]steady.Image{}, Memory: e.hostMemory(ctx)}
-	listed, err := e.list(ctx, project)
+	all, err := e.listAll(ctx, project)
 	if err != nil {
 		return out, err
 	}
+	out.Holders = holdersIn(all)
+	listed := slices.DeleteFunc(all, func(c container.Summary) bool { return aside(c.Labels) })
 	if out.Replicas, err = e.inspectAll(ctx, listed); err != nil {
 		return out, err
 	}
@@ -54,8 +57,27 @@ func (e *Engine) Projects(ctx context.Context) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// list lists a project's containers, or every project's where it is empty.
+// holdersIn tells of the holders that run which networks each is in, by service.
+func holdersIn(all []container.Summary) map[string][]string {
+	out := map[string][]string{}
+	for _, c := range all {
+		service := c.Labels[steady.LabelHolder]
+		if service == "" || c.State != container.StateRunning || c.NetworkSettings == nil {
+			continue
+		}
+		out[service] = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
+	}
+	return out
+}
+
+// list lists a project's containers but those that are no replicas, or every
+// project's where it is empty.
 func (e *Engine) list(ctx context.Context, project string) ([]container.Summary, error) {
+	all, err := e.listAll(ctx, project)
+	return slices.DeleteFunc(all, func(c container.Summary) bool { return aside(c.Labels) }), err
+}
+
+func (e *Engine) listAll(ctx context.Context, project string) ([]container.Summary, error) {
 	label := labelProject
 	if project != "" {
 		label += "=" + project
@@ -64,7 +86,7 @@ func (e *Engine) list(ctx context.Context, project string) ([]container.Summary,
 	if err != nil {
 		return nil, e.fail("list containers", err)
 	}
-	return slices.DeleteFunc(got.Items, func(c container.Summary) bool { return aside(c.Labels) }), nil
+	return got.Items, nil
 }
 
 // aside says whether a container is not a replica: started by `compose run`, the

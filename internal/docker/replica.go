@@ -64,6 +64,7 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		OOM:       c.State.OOMKilled,
 		Restarts:  c.RestartCount,
 		Addresses: addresses(c),
+		Networks:  networksOf(c),
 		Published: published(c),
 		Exposed:   exposed(c),
 		HostNet:   c.HostConfig.NetworkMode.IsHost(),
@@ -93,6 +94,19 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		}
 	}
 	return r
+}
+
+// networksOf names the networks that a container is in, sorted.
+func networksOf(c container.InspectResponse) []string {
+	if c.NetworkSettings == nil {
+		return nil
+	}
+	out := make([]string, 0, len(c.NetworkSettings.Networks))
+	for name := range c.NetworkSettings.Networks {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // addresses are a container's by network, IPv4 where it has one.

@@ -22,6 +22,10 @@ const Relist = "relist"
 // or was removed. One that died comes back by itself, in another network namespace.
 const HolderChange = "holder"
 
+// NetworkChange is the Change that says: the container whose ID Replica is has
+// joined or left a network, or, where that is empty, a network was removed.
+const NetworkChange = "network"
+
 const (
 	relistEvery  = 30 * time.Second
 	retryFirst   = 100 * time.Millisecond
@@ -29,15 +33,15 @@ const (
 	healthStatus = "health_status"
 )
 
-// watched are the container events that change what a replica is.
-var watched = []string{"create", "start", "die", "stop", "kill", "restart", "destroy", "oom", "pause", "unpause", "rename", healthStatus}
+// watched are the events that change what a replica is, or where it is found.
+var watched = []string{"connect", "disconnect", "create", "start", "die", "stop", "kill", "restart", "destroy", "oom", "pause", "unpause", "rename", healthStatus}
 
 // Change is something that happened to a container of a project.
 type Change struct {
 	Project string
 	Service string
 	Replica string    // container name
-	What    string    // the Engine's word: start, die, oom, health_status: healthy, …; or HolderChange; or Relist, and all else is empty
+	What    string    // the Engine's word: start, die, oom, health_status: healthy, …; or HolderChange, or NetworkChange; or Relist, and all else is empty
 	Time    time.Time // by the Engine's clock
 }
 
@@ -72,7 +76,8 @@ func (e *Engine) Watch(ctx context.Context, say func(Change)) error {
 func (e *Engine) watch(ctx context.Context, since *string, say func(Change)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	of := client.Filters{}.Add("type", "container").Add("label", labelProject).Add("event", watched...)
+	// Not by label: networks' events have none.
+	of := client.Filters{}.Add("type", "container", "network").Add("event", watched...)
 	got := e.api.Events(ctx, client.EventsListOptions{Since: *since, Filters: of})
 	defer func() { // its goroutine ends with ctx, and says so
 		cancel()
@@ -114,10 +119,13 @@ func changeOf(m events.Message) (Change, bool) {
 		What:    string(m.Action),
 		Time:    time.Unix(0, m.TimeNano),
 	}
+	if m.Type == events.NetworkEventType {
+		return Change{What: NetworkChange, Replica: m.Actor.Attributes["container"], Time: c.Time}, true
+	}
 	if m.Actor.Attributes[steady.LabelHolder] != "" {
 		told := m.Action == events.ActionStart || m.Action == events.ActionDie || m.Action == events.ActionDestroy
 		c.What = HolderChange
 		return c, told
 	}
-	return c, !aside(m.Actor.Attributes)
+	return c, c.Project != "" && !aside(m.Actor.Attributes)
 }

@@ -25,6 +25,9 @@ func (b *builder) decide(t Target) (*move, error) {
 	}
 	_, m.Direct = spec.Held()
 	m.Stays = t.Stays
+	if dir := serving.Spec.WorkingDir; t.Asked && dir != spec.WorkingDir && b.in.Kind != steady.KindRollback && serving.Number > 0 {
+		m.Elsewhere = dir
+	}
 	how, err := b.imageStep(t)
 	if err != nil {
 		return nil, err
@@ -149,7 +152,8 @@ func (b *builder) settle(m *move, unchanged string) {
 		m.keep("it runs once, and has: exit code 0")
 		return
 	}
-	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect {
+	gap := b.gap(m)
+	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect && gap == "" {
 		m.keep(unchanged)
 		return
 	}
@@ -163,7 +167,38 @@ func (b *builder) settle(m *move, unchanged string) {
 	if len(m.old) > 0 {
 		m.Cause += fmt.Sprintf(", %d too many", len(m.old))
 	}
+	if gap != "" {
+		m.Cause += ", " + gap
+	}
 	m.Notice = notice(m)
+}
+
+// gap says what somebody has taken from under a service that serves: its holder, or a
+// network of that or of a replica. Empty where all is there.
+func (b *builder) gap(m *move) string {
+	if in, there := b.in.Observed.Holders[m.Service]; m.held() && b.in.Observed.Holders != nil {
+		if !there {
+			return "its holder does not run"
+		}
+		if n := m.spec().Lacks(in); n != "" {
+			return "its holder is not in network " + n
+		}
+	}
+	for _, name := range m.fresh {
+		if n := b.lacks(m, name); n != "" {
+			return name + " is not in network " + n
+		}
+	}
+	return ""
+}
+
+// lacks names a network that a replica which runs is to be in and is not.
+func (b *builder) lacks(m *move, name string) string {
+	c, there := b.in.Observed.Named(name)
+	if !there || !c.Running() || c.Networks == nil {
+		return ""
+	}
+	return m.spec().Lacks(c.Networks)
 }
 
 // displaced says whether something else than the target runs in its place, as

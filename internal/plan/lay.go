@@ -56,6 +56,9 @@ func (b *builder) bring(m *move, from, to int, needs []string) []string {
 	for i := from; i < to; i++ {
 		name := m.fresh[i]
 		if b.alive(m, name) {
+			if b.lacks(m, name) != "" {
+				ready = append(ready, b.join(m, name, slices.Concat(needs, b.prepared(m))))
+			}
 			continue
 		}
 		if b.stands(m, name) {
@@ -106,8 +109,13 @@ func (b *builder) ask(m *move, name string, needs []string) string {
 	if len(m.spec().Networks) == 0 || m.held() {
 		return id
 	}
+	return b.join(m, name, []string{id})
+}
+
+// join has a replica be in all its networks, with the names that it is to have there.
+func (b *builder) join(m *move, name string, needs []string) string {
 	return b.add(steady.Step{ID: m.Service + "/alias/" + name, Kind: steady.StepAlias, Service: m.Service, Release: m.To,
-		Replica: name, Needs: []string{id}})
+		Replica: name, Needs: needs})
 }
 
 func (b *builder) dependencies(m *move) []string {

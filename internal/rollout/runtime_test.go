@@ -131,9 +131,19 @@ func (p *place) Create(_ context.Context, r steady.Release, n int, rollout int64
 	if bytes.Contains(r.Spec.Container, []byte(`"8000/tcp":{}`)) {
 		c.Exposed = []uint16{8000}
 	}
-	c.Volumes = mountedBy(r.Spec)
+	c.Volumes, c.Networks = mountedBy(r.Spec), networksOf(r.Spec)
 	p.replicas[name], p.projects[name] = c, r.Project
 	return c, nil
+}
+
+// networksOf names the networks of a spec, sorted.
+func networksOf(s steady.Spec) []string {
+	var out []string
+	for _, n := range s.Networks {
+		out = append(out, n.Name)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // mountedBy are the volumes that a container of the spec has, with those that its label
@@ -231,7 +241,8 @@ func (p *place) Start(_ context.Context, name string) error {
 
 func (p *place) Name(_ context.Context, r steady.Release, name string) error {
 	defer p.note("name %s", name)()
-	return p.set(name, func(*steady.Replica) {
+	return p.set(name, func(c *steady.Replica) {
+		c.Networks = networksOf(r.Spec)
 		if held, _ := r.Spec.Held(); !held {
 			p.names[name] = r.Spec.Networks[0].Aliases
 		}

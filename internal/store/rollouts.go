@@ -95,6 +95,16 @@ func (s *Store) Projects(ctx context.Context) ([]string, error) {
 	return out, fault(s.path, "list projects", err)
 }
 
+// Standing lists the projects of Projects of which something serves, or that were not
+// taken down since they were rolled out last.
+func (s *Store) Standing(ctx context.Context) ([]string, error) {
+	name := func(r row) (p string, err error) { return p, r.Scan(&p) }
+	out, err := list(ctx, s, name, `SELECT DISTINCT project FROM rollouts o WHERE EXISTS (SELECT 1 FROM routes r WHERE r.project = o.project)
+		OR coalesce((SELECT kind FROM rollouts d WHERE d.project = o.project AND d.state = ? ORDER BY id DESC LIMIT 1), '') <> ?
+		ORDER BY project`, steady.RolloutDone, steady.KindDown)
+	return out, fault(s.path, "list projects", err)
+}
+
 func insertRollout(ctx context.Context, tx *sql.Tx, r *steady.Rollout) error {
 	services, err := encode(r.Services)
 	if err != nil {

@@ -52,7 +52,7 @@ func create(t *testing.T, r *room) {
 	rel := r.release("api", r.Serve, 7)
 	c := r.created(rel)
 	want := steady.Replica{Name: r.Project + "-api-7-1", Service: "api", Release: 7, Number: 1, Rollout: 7,
-		Image: rel.Image.ID, State: steady.StateCreated, Exposed: []uint16{8000}, Restart: rel.Spec.Restart,
+		Image: rel.Image.ID, State: steady.StateCreated, Networks: []string{r.Project + "_default"}, Exposed: []uint16{8000}, Restart: rel.Spec.Restart,
 		Volumes: []steady.MountedVolume{{Path: "/data", Name: r.Project + "_data"}}}
 	got := c
 	got.ID, got.Created = "", time.Time{}
