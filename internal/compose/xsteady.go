@@ -43,7 +43,7 @@ func Keys() []Key {
 		{Name: "monitor", Type: "duration", Default: steady.DefaultMonitor.String() + "; " + steady.DefaultWatchWindow.String() + " where failure_action, max_failure_ratio or watch stand in the file", parse: duration,
 			Doc: "The watch window after a shift, in which a death, more errors than before or slower answers shift back. Overrides deploy.update_config.monitor."},
 		{Name: "protocol", Type: "auto | http | h2c | grpc | tcp", Default: steady.Auto, parse: protocols,
-			Doc: "What the published ports carry; h2c and grpc are HTTP/2 without TLS, request by request. Overrides app_protocol."},
+			Doc: "What the published ports carry; h2c and grpc are HTTP/2 without TLS, request by request. auto tells HTTP from other protocols by a connection's first line, see docs/requests.md. Overrides app_protocol."},
 		{Name: "ports.{target}.protocol", Type: "auto | http | h2c | grpc | tcp", Default: "protocol", ServiceOnly: true, parse: protocols,
 			Doc: "What one published port carries, by its port in the container, which YAML wants in quotes."},
 		{Name: "internal", Type: "auto | on | off", Default: steady.Auto, parse: held,

@@ -21,6 +21,7 @@ type counter struct {
 	waits                                                atomic.Pointer[took] // at the gate
 	longestWait                                          atomic.Int64         // nanoseconds
 	past                                                 past                 // guarded by counters.mu
+	known                                                known                // where the release speaks HTTP
 }
 
 func (c *counter) read() steady.Counts {

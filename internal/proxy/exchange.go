@@ -40,6 +40,7 @@ type exchange struct {
 	aside  *aside // nil: no elder was asked
 
 	http2    bool // to the upstream
+	came2    bool // by HTTP/2 without TLS: it goes on so where the upstream takes it
 	tries    int
 	given    bool      // to a transport, which may still read the body
 	hurried  time.Time // when the write deadline was set
@@ -69,6 +70,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	x := &exchange{ResponseWriter: w, proxy: p, door: c.door, in: in, began: time.Now()}
 	x.id[0] = requestID(in)
 	defer x.over()
+	if status := checkRequest(in); status != 0 {
+		x.outcome = outcomeTold
+		x.last()
+		x.tell(status)
+		return
+	}
 	switch {
 	case b.rules != nil:
 		if !x.choose(b.rules) {
@@ -76,7 +83,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 			return
 		}
 	default:
-		x.pool, x.http2 = b.take(c.meant), in.ProtoMajor == 2 || b.protocol == steady.H2C
+		x.pool, x.http2, x.came2 = b.take(c.meant), b.protocol == steady.H2C, in.ProtoMajor == 2
 	}
 	if x.pool == nil {
 		x.refuseUncalled(b.nobody)
@@ -208,6 +215,10 @@ func (x *exchange) fail(_ http.ResponseWriter, out *http.Request, err error) {
 			return
 		}
 		x.refuse(http.StatusServiceUnavailable)
+		return
+	case errors.Is(err, errMalformed):
+		x.gaveUp = true
+		x.refuse(http.StatusBadRequest)
 		return
 	case errors.As(err, &tooLarge):
 		x.gaveUp = true

@@ -118,9 +118,22 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 }
 
+// send writes the request to an upstream and reads the answer's head. It is the one
+// way to an app: nothing passes that is not a valid head.
 func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.Response, error) {
+	if err := checkHead(out.Method, out.URL.RequestURI(), out.Host, out.Header); err != nil {
+		return nil, err
+	}
 	if x.http2 {
 		return u.http2.RoundTrip(out)
+	}
+	if x.came2 {
+		switch as2, err := u.takesHTTP2(out.Context()); {
+		case err != nil:
+			return nil, err
+		case as2:
+			return u.http2.RoundTrip(out)
+		}
 	}
 	if x.plain(out) {
 		return x.direct(u, out, replayable)
@@ -180,6 +193,9 @@ func (x *exchange) answered(res *http.Response) (*http.Response, error) {
 	// make a database's clients wait.
 	if x.pool.learnt.Load() == unknown {
 		x.pool.learnt.CompareAndSwap(unknown, clientFirst)
+	}
+	if x.pool.heard(x.upstream, res.StatusCode) {
+		x.proxy.work.Go(x.proxy.keepSpoken)
 	}
 	x.answer.x = x
 	x.answer.body = res.Body

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -85,55 +86,102 @@ func (p *Proxy) meet(ctx context.Context, c *clientConn) (again bool) {
 	case kind == carried:
 	case kind == anew:
 		return true
-	case pool.relays(kind):
-		return !p.carry(ctx, c, pool, nil)
+	case relays(kind):
+		return !p.carry(ctx, c, pool, nil, b.protocol)
 	default:
-		p.http.hand(c)
+		p.handHTTP(c)
 	}
 	return false
 }
 
-// relays says whether what speaks so is relayed. A published port's HTTP/2 is: the
-// app speaks it or hangs up; we do not translate. During a maintenance each of its
-// requests is looked at.
-func (p *pool) relays(kind int) bool {
-	return kind == speaksOther || kind == speaksHTTP2 && p.template == nil && p.notice.Load() == nil
-}
+// relays says whether what speaks so is relayed as it is: never HTTP.
+func relays(kind int) bool { return kind == speaksText || kind == speaksOther }
 
-// tell says what the client speaks.
+// tell says what the client speaks. Where the app is declared to speak HTTP so does
+// the client, and net/http says what is wrong with what does not. Where it is only
+// known to, connections that begin with a byte that no request begins with are
+// still its own matter: an app may answer TLS beside HTTP at one port.
 func (p *Proxy) tell(ctx context.Context, c *clientConn, pool *pool, protocol string) (int, error) {
 	if protocol == steady.TCP {
 		return speaksOther, nil
 	}
-	if protocol == steady.H2C {
-		_, err := c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
-		return speaksHTTP, err
-	}
-	patience, auto := p.limits.IdleTimeout, protocol == steady.Auto
+	auto := protocol == steady.Auto
+	known := !auto || pool.http.Load()
 	learnt := pool.learnt.Load()
-	switch {
-	case auto && learnt == serverFirst:
-		return speaksOther, nil
-	case auto && learnt == unknown && pool.template != nil:
-		return p.ask(ctx, c, pool)
-	case auto && learnt == unknown:
-		patience = silence
+	if known {
+		learnt = clientFirst
 	}
-	kind, err := c.listen(patience, p.limits.ReadHeaderTimeout)
+	wait := p.peekTimes(known)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && auto && learnt == unknown:
+	case learnt == serverFirst:
+		return speaksOther, nil
+	case learnt == unknown && pool.template != nil:
 		return p.ask(ctx, c, pool)
-	case err == nil && kind == speaksOther && !auto:
-		return speaksHTTP, nil // and net/http says what is wrong with it
+	case learnt == unknown:
+		wait.first = silence
+	}
+	kind, err := c.listen(wait)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && learnt == unknown:
+		return p.ask(ctx, c, pool)
+	case err == nil && relays(kind) && (!auto || known && kind == speaksText):
+		return speaksHTTP, nil
 	}
 	return kind, err
 }
 
+// peekTimes is how long clients are waited for. Text that has not come to a line's
+// end is held back no longer than a silent client, but where only a request can
+// come of it.
+func (p *Proxy) peekTimes(http bool) peekTimes {
+	w := peekTimes{first: p.limits.IdleTimeout, head: p.limits.ReadHeaderTimeout, text: silence}
+	if http {
+		w.text = w.head
+	}
+	return w
+}
+
+// from is the same with another time for the first byte.
+func (w peekTimes) from(first time.Duration) peekTimes {
+	w.first = first
+	return w
+}
+
 // listen waits for the client's first words.
-func (c *clientConn) listen(patience, head time.Duration) (int, error) {
-	_ = c.SetReadDeadline(time.Now().Add(patience))
+func (c *clientConn) listen(wait peekTimes) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(wait.first))
 	defer c.SetReadDeadline(time.Time{})
-	return peek(c.TCPConn, head)
+	return peek(c.TCPConn, wait)
+}
+
+// handHTTP gives a connection that speaks HTTP to net/http, without an empty line
+// before its first request (RFC 9112 2.2).
+func (p *Proxy) handHTTP(c *clientConn) {
+	if err := c.skipEmptyLine(); err != nil {
+		c.Close()
+		return
+	}
+	p.http.hand(c)
+}
+
+// skipEmptyLine consumes a line's end that is the first to be read.
+func (c *clientConn) skipEmptyLine() error {
+	var b [2]byte
+	n := 0
+	err := peekEach(c.TCPConn, b[:], len(b), func(b []byte) bool {
+		switch {
+		case b[0] == '\n':
+			n = 1
+		case string(b) == "\r\n":
+			n = 2
+		}
+		return true
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = io.ReadFull(c.TCPConn, b[:n])
+	return err
 }
 
 // ask connects a silent client to an upstream and waits for who speaks first.
@@ -157,14 +205,14 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 			}
 			// Nobody to ask: nothing is learnt. Who has begun to speak HTTP meanwhile
 			// gets its answer at the gate, request by request.
-			if kind, err := c.listen(askAgain, p.limits.ReadHeaderTimeout); !errors.Is(err, os.ErrDeadlineExceeded) {
+			if kind, err := c.listen(p.peekTimes(false).from(askAgain)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				return kind, err
 			}
 			continue
 		}
 		kind, err := p.first(c, r, pool)
-		if pool.relays(kind) {
-			if p.carry(ctx, c, pool, r) {
+		if relays(kind) {
+			if p.carry(ctx, c, pool, r, steady.Auto) {
 				return carried, nil
 			}
 			continue // a shift was faster
@@ -179,7 +227,7 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 		}
 		end = time.Now().Add(p.limits.IdleTimeout)
 	}
-	return c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
+	return c.listen(p.peekTimes(false))
 }
 
 // speakBy is until when a client and the upstream it was connected to may both be
@@ -194,7 +242,7 @@ func (p *pool) speakBy() time.Time {
 // first waits for who speaks first: the client at c or the upstream at r.
 func (p *Proxy) first(c *clientConn, r *relay, pool *pool) (int, error) {
 	heard := r.hear(c.TCPConn)
-	kind, err := peek(c.TCPConn, p.limits.ReadHeaderTimeout)
+	kind, err := peek(c.TCPConn, p.peekTimes(false))
 	said := heard()
 	_ = c.SetReadDeadline(time.Time{})
 	switch {
@@ -204,7 +252,7 @@ func (p *Proxy) first(c *clientConn, r *relay, pool *pool) (int, error) {
 	case pool.template == nil || said == speaksHTTP || kind == speaksHTTP || kind == speaksHTTP2 || r.isCut():
 		return kind, err
 	case said == hungUpFirst && errors.Is(err, os.ErrDeadlineExceeded), err == nil:
-		return speaksOther, nil // its end is passed on, as what the client began to say
+		return speaksText, nil // its end is passed on, as what the client began to say
 	}
 	return kind, err
 }
@@ -223,7 +271,7 @@ func (r *relay) hear(client *net.TCPConn) func() int {
 	go func() {
 		defer close(done)
 		var said [longestGreeting]byte
-		err = peekEach(r.upstream, said[:], func(b []byte) bool {
+		err = peekEach(r.upstream, said[:], len(said), func(b []byte) bool {
 			kind = classifyGreeting(b)
 			if kind == undecided && !begun {
 				begun = true
@@ -268,7 +316,7 @@ func (r *relay) refuse(c *clientConn) bool {
 
 // carry relays the connection to its end; r is open already, or nil. False: a
 // shift was faster, and the client is still waiting.
-func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) bool {
+func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay, protocol string) bool {
 	if r == nil {
 		r = newRelay(pool, c.TCPConn)
 		if !r.open(ctx, whenever) {
@@ -279,6 +327,7 @@ func (p *Proxy) carry(ctx context.Context, c *clientConn, pool *pool, r *relay) 
 		r.drop()
 		return false
 	}
+	r.first.wary = protocol == steady.Auto && pool.learnt.Load() != serverFirst
 	if !r.carry() {
 		return false
 	}

@@ -216,14 +216,15 @@ func (p *pool) keepsOut(c net.Conn) bool {
 // answer from net/http, request by request; all else is closed, as there is no
 // way to say why. A client that says nothing is waited for.
 func (p *Proxy) hearOut(c *clientConn, pool *pool, protocol string) {
-	serverSpeaks := protocol == steady.Auto && pool.learnt.Load() == serverFirst
+	known := protocol == steady.HTTP || protocol == steady.H2C || pool.http.Load()
+	serverSpeaks := protocol == steady.Auto && pool.learnt.Load() == serverFirst && !known
 	kind, err := speaksOther, error(nil)
 	if protocol != steady.TCP && !serverSpeaks {
-		kind, err = c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout)
+		kind, err = c.listen(p.peekTimes(known))
 	}
 	switch {
-	case err == nil && (kind != speaksOther || protocol == steady.HTTP):
-		p.http.hand(c)
+	case err == nil && (!relays(kind) || known):
+		p.handHTTP(c)
 	default:
 		pool.nobody.maintained.Add(1)
 		c.Close()

@@ -21,6 +21,7 @@ type pool struct {
 	nobody  *counter // of what found no upstream: release 0
 	gate    *gate    // of the service
 	learnt  atomic.Int32
+	http    atomic.Bool                   // all releases in force are known to speak HTTP, see known.go
 	reached atomic.Bool                   // one of its upstreams has been connected to
 	notice  atomic.Pointer[notice]        // of a maintenance; nil: open
 	sticky  atomic.Pointer[steady.Sticky] // nil: any upstream will do
@@ -51,14 +52,20 @@ type pool struct {
 }
 
 func newPool(name string, counts *counters) *pool {
-	service, _, in := strings.Cut(name, "@")
-	if i := strings.LastIndexByte(name, ':'); i >= 0 && !in {
-		service = name[:i]
-	}
+	service := serviceOf(name)
 	return &pool{
 		name: name, service: service, counts: counts, nobody: counts.of(service, 0), gate: counts.gate(service),
 		known: map[steady.Upstream]*upstream{},
 	}
+}
+
+// serviceOf is the service, "shop/api", of a pool or a template.
+func serviceOf(pool string) string {
+	service, _, in := strings.Cut(pool, "@")
+	if i := strings.LastIndexByte(pool, ':'); i >= 0 && !in {
+		service = pool[:i]
+	}
+	return service
 }
 
 // claim takes the least busy upstream, or the one that f's client is kept at, and
@@ -242,6 +249,7 @@ func (p *pool) shift(as steady.Pool) {
 func (p *pool) reroute(as steady.Pool) []*upstream {
 	to := as.Upstreams
 	if p.serves(to) && p.aged(as) {
+		p.recognize()
 		return nil
 	}
 	var quiet []*upstream
@@ -255,6 +263,7 @@ func (p *pool) reroute(as steady.Pool) []*upstream {
 		u.routed = true
 		p.routed[i] = u
 	}
+	p.recognize()
 	before = append(before, p.age(as)...)
 	for _, u := range before {
 		if u.routed {

@@ -42,6 +42,7 @@ type Proxy struct {
 
 	serving sync.Mutex // one table at a time
 	unsaved *record    // the table in force, where its file could not be written; guarded by serving
+	saved   record     // the table in force as its file has it, or is to have it; guarded by serving
 	mu      sync.Mutex // guards what follows
 	table   steady.Table
 	pools   map[string]group
@@ -155,7 +156,9 @@ func (p *Proxy) server(life context.Context) *http.Server {
 		IdleTimeout:       p.limits.IdleTimeout,
 		MaxHeaderBytes:    p.limits.MaxHeaderBytes,
 		ErrorLog:          quiet,
-		BaseContext:       func(net.Listener) context.Context { return life },
+		// OPTIONS * is the app's to answer, as any request (RFC 9112 3.2.4).
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return life },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, clientOf(c))
 		},

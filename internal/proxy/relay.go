@@ -28,6 +28,7 @@ type relay struct {
 	unheard bool
 	// stopped is why it did not come past the gate; nil: it did.
 	stopped error
+	first   firstLine        // of the client
 	speakBy func() time.Time // until when the client may be read, asked before each claim
 }
 
@@ -227,7 +228,13 @@ func (r *relay) pass(dst, src *net.TCPConn, from int) error {
 		case !heard:
 			return errEnded
 		}
-		if _, err = dst.ReadFrom(&piece); err != nil {
+		if from == fromClient && r.first.wary {
+			err = r.first.pass(dst, &piece)
+		}
+		if err == nil {
+			_, err = dst.ReadFrom(&piece)
+		}
+		if err != nil {
 			return err
 		}
 		r.ending.passed(from)

@@ -22,6 +22,8 @@ func (p *Proxy) resume(life context.Context) {
 		_ = os.Rename(p.opts.TableFile, aside)
 		return
 	}
+	r.Spoken.recall(&p.counts)
+	p.keep(r)
 	disown(&r.Table, p.counts.who.blind)
 	fresh := map[key]*door{}
 	missing := map[key]error{}

@@ -44,6 +44,9 @@ func (p *Proxy) rules(matches []steady.Match) *rules {
 
 // find gives the closest rule for a request, nil where there is none.
 func (rs *rules) find(host, target string) *rule {
+	if target == "*" { // of OPTIONS: the server as a whole
+		target = "/"
+	}
 	if strings.Contains(target, "//") || strings.Contains(target, "/.") {
 		target = path.Clean(target) // as the app will, or a path could look like another
 	}
@@ -116,11 +119,11 @@ func (x *exchange) tell(status int) {
 // welcome hands a connection to a listener with rules to net/http, once the client
 // has begun to speak: until then it may be one that a browser has opened ahead.
 func (p *Proxy) welcome(c *clientConn) {
-	if _, err := c.listen(p.limits.IdleTimeout, p.limits.ReadHeaderTimeout); err != nil {
+	if _, err := c.listen(p.peekTimes(true)); err != nil {
 		c.Close()
 		return
 	}
-	p.http.hand(c)
+	p.handHTTP(c)
 }
 
 // checkRules checks a listener that chooses by host and path.

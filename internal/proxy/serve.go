@@ -31,13 +31,13 @@ func (p *Proxy) serve(life context.Context, t steady.Table, mend bool) error {
 		b.undo()
 		return err
 	}
-	now := record{Table: t, Bound: b.ports}
+	now := record{Table: t, Bound: b.ports, Spoken: p.counts.spoken(t)}
 	err := save(p.opts.TableFile, now)
 	if err != nil && !mend {
 		b.undo()
 		return steady.ErrStore.With(err.Error(), "free space in the directory of the table file")
 	}
-	p.unsaved = nil
+	p.unsaved, p.saved = nil, now
 	if err != nil {
 		p.unsaved = &now
 		p.log.Warn("the table in force is not in its file; it is written when there is room", "version", t.Version, "err", err)

@@ -284,7 +284,7 @@ func TestTCP_WhatIsNotHTTPIsRelayedWithHalfClose(t *testing.T) {
 		fmt.Fprintf(c, "got %d", len(b))
 	})
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
-	for _, hello := range []string{"*1\r\n$4\r\nPING\r\n", "\x16\x03\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PING\r\n", "\x00"} {
+	for _, hello := range []string{"*1\r\n$4\r\nPING\r\n", "\x16\x03\x01", "SSH-2.0-x\r\n", "PING\r\n", "\x00"} {
 		c := r.dial()
 		c.send(hello)
 		c.CloseWrite()

@@ -15,6 +15,8 @@ import (
 type record struct {
 	Table steady.Table `json:"table"`
 	Bound []uint16     `json:"bound"` // the port of each listener, those the proxy chose included
+
+	Spoken spoken `json:"spoken,omitempty"`
 }
 
 // save writes the record so that a crash at any moment leaves the old one or the

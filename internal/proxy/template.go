@@ -43,8 +43,7 @@ type template struct {
 }
 
 func newTemplate(name string, counts *counters) *template {
-	service, _, _ := strings.Cut(name, "@")
-	return &template{name: name, counts: counts, gate: counts.gate(service), ports: map[uint16]*pool{}}
+	return &template{name: name, counts: counts, gate: counts.gate(serviceOf(name)), ports: map[uint16]*pool{}}
 }
 
 // newGroup makes the pool or the template of that name; see steady.InnerPoolName.

@@ -41,6 +41,7 @@ type upstream struct {
 	lines     lines           // for requests whole in hand
 	transport *http.Transport // for uploads and upgrades
 	http2     *http.Transport // for those that it is to have by HTTP/2 without TLS
+	prior     prior
 
 	signing sync.Once
 	signed  string // see sign
