@@ -103,11 +103,19 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	aborted := true
 	defer func() { x.hearRest(aborted) }() // when nothing is in flight any more
 	defer func() { x.finish(aborted) }()
+	defer func() {
+		if aborted {
+			x.passBroken()
+		}
+	}()
 	x.rproxy = httputil.ReverseProxy{
 		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,
 		BufferPool: &p.buffers, ErrorLog: quiet,
 	}
 	x.rproxy.ServeHTTP(x, x.in)
+	if in.ProtoMajor == 3 && x.status > 0 && (x.broken != nil || x.unsent != nil) {
+		panic(http.ErrAbortHandler) // as ReverseProxy does where net/http is the server; else the answer would look whole
+	}
 	aborted = false
 }
 

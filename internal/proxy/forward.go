@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -124,22 +126,40 @@ func (x *exchange) send(u *upstream, out *http.Request, replayable bool) (*http.
 	if err := checkHead(out.Method, out.URL.RequestURI(), out.Host, out.Header); err != nil {
 		return nil, err
 	}
-	if x.http2 {
-		return u.http2.RoundTrip(out)
-	}
-	if x.came2 {
-		switch as2, err := u.takesHTTP2(out.Context()); {
-		case err != nil:
+	as2 := x.http2
+	if x.came2 && !as2 {
+		var err error
+		if as2, err = u.takesHTTP2(out.Context()); err != nil {
 			return nil, err
-		case as2:
-			return u.http2.RoundTrip(out)
 		}
 	}
-	if x.plain(out) {
+	if !as2 && x.plain(out) {
 		return x.direct(u, out, replayable)
 	}
-	return u.transport.RoundTrip(out)
+	return x.transported(u, as2, out)
 }
+
+// transported sends the request by one of net/http's transports, and notes whether
+// an answer had begun where it came to nothing.
+func (x *exchange) transported(u *upstream, as2 bool, out *http.Request) (*http.Response, error) {
+	var begun atomic.Bool
+	out = out.WithContext(httptrace.WithClientTrace(out.Context(), &httptrace.ClientTrace{GotFirstResponseByte: func() { begun.Store(true) }}))
+	t := u.transport
+	if as2 {
+		t = u.http2
+	}
+	res, err := t.RoundTrip(out)
+	if err != nil && begun.Load() {
+		return nil, &begunError{err}
+	}
+	return res, err
+}
+
+// begunError is an answer that broke off within its head, or after a 1xx.
+type begunError struct{ err error }
+
+func (e *begunError) Error() string { return e.err.Error() }
+func (e *begunError) Unwrap() error { return e.err }
 
 // again says whether the request may be offered once more. A connection that
 // never was did no harm; a fresh one that broke before it answered may have been
@@ -151,6 +171,9 @@ func (x *exchange) again(err error, replayable bool) bool {
 	var dial *dialError
 	if errors.As(err, &dial) {
 		return true
+	}
+	if errors.As(err, new(*begunError)) {
+		return false
 	}
 	return replayable && x.tries == 1 && x.pool.others(x.upstream) && hungUp(err)
 }

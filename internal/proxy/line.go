@@ -171,7 +171,10 @@ func (x *exchange) direct(u *upstream, out *http.Request, replayable bool) (*htt
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !kept || !silent || l.wrote && !replayable {
+		switch {
+		case !silent:
+			return nil, &begunError{err}
+		case !kept, l.wrote && !replayable:
 			return nil, err
 		}
 	}
