@@ -11,6 +11,7 @@ type Route struct {
 	Replicas []string `json:"replicas,omitempty"` // container names; empty: nobody (503)
 	Ports    []Port   `json:"ports,omitempty"`    // published ports; empty for workers
 	Sticky   *Sticky  `json:"sticky,omitempty"`   // nil: any replica will do
+	Ingress  *Ingress `json:"ingress,omitempty"`  // nil: the default
 	Rules    []Rule   `json:"rules,omitempty"`    // what comes by host and path
 	Held     bool     `json:"held,omitempty"`     // its names belong to a holder: calls from within the project come through it
 	// Redirect: a container that is not ours still publishes the ports. New
@@ -75,8 +76,9 @@ type Pool struct {
 	Name      string     `json:"name"` // "shop/api:8000", see PoolName, or "shop/api@net", see InnerPoolName
 	Upstreams []Upstream `json:"upstreams"`
 
-	Sticky      *Sticky `json:"sticky,omitempty"`
-	Maintenance string  `json:"maintenance,omitempty"` // Ref of one in the same table; empty: none
+	Sticky      *Sticky  `json:"sticky,omitempty"`
+	Ingress     *Ingress `json:"ingress,omitempty"`     // nil: the default
+	Maintenance string   `json:"maintenance,omitempty"` // Ref of one in the same table; empty: none
 
 	Hold   *Hold      `json:"hold,omitempty"`
 	Split  *Split     `json:"split,omitempty"`

@@ -50,6 +50,7 @@ type Spec struct {
 	Drain    Drain  `json:"drain"`
 
 	Sticky           *Sticky  `json:"sticky,omitempty"`            // nil: any replica will do
+	Ingress          *Ingress `json:"ingress,omitempty"`           // nil: the default; see Entry
 	EphemeralVolumes []string `json:"ephemeral_volumes,omitempty"` // paths whose anonymous volumes are not carried over; EphemeralAll: none is
 
 	Assets   []string      `json:"assets,omitempty"`   // paths, "/static/*", that the release before is asked for where this one answers 404

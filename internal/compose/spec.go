@@ -78,6 +78,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Update:        updateOf(s, own),
 		Drain:         drainOf(own),
 		Sticky:        stickyOf(own),
+		Ingress:       ingressOf(own),
 		Holding:       holdingOf(own),
 		Rollback:      rollbackOf(s, own),
 		Warm:          warmOf(own),

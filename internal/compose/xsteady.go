@@ -79,7 +79,7 @@ func Keys() []Key {
 		{Name: "probe.reach", Type: "on | off", Default: "on", ServiceOnly: true, parse: reach,
 			Doc: "Whether the published and routed ports must accept connections before a release takes traffic, whatever the probe is. Off is for ports that are opened on demand."},
 	}
-	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), holdKeys(), canaryKeys(), assetKeys(), ephemeralKeys(), hookKeys(), notifyKeys())
+	return slices.Concat(keys, watchKeys(), routeKeys(), tlsKeys(), ingressKeys(), holdKeys(), canaryKeys(), assetKeys(), ephemeralKeys(), hookKeys(), notifyKeys())
 }
 
 // settings are the values of x-steady by dotted key, parsed.

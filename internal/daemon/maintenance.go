@@ -225,6 +225,6 @@ func (r *router) notice(t *steady.Table, route steady.Route) string {
 func sameNotices(a, b steady.Table) bool { return reflect.DeepEqual(a.Maintenance, b.Maintenance) }
 
 func samePool(x, y steady.Pool) bool {
-	return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams) && x.Sticky.Same(y.Sticky) && x.Maintenance == y.Maintenance &&
+	return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams) && x.Sticky.Same(y.Sticky) && x.Ingress.Same(y.Ingress) && x.Maintenance == y.Maintenance &&
 		same(x.Hold, y.Hold) && same(x.Split, y.Split) && slices.Equal(x.Elders, y.Elders) && slices.Equal(x.Assets, y.Assets)
 }

@@ -14,9 +14,10 @@ func (r *router) pool(t *steady.Table, route steady.Route, name string, target u
 	})
 }
 
-// passing gives the pool what its route has only while a rollout passes.
+// passing gives the pool what its route says of every pool, much of it only while a
+// rollout passes.
 func passing(route steady.Route, p steady.Pool) steady.Pool {
-	p.Hold, p.Split, p.Assets = route.Hold, route.Split, route.Assets
+	p.Ingress, p.Hold, p.Split, p.Assets = route.Ingress, route.Hold, route.Split, route.Assets
 	return p
 }
 

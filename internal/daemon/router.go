@@ -265,7 +265,7 @@ func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
 			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky) && samePassage(x, y)
+				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky) && x.Ingress.Same(y.Ingress) && samePassage(x, y)
 		})
 	})
 }

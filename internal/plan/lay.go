@@ -233,10 +233,10 @@ func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string
 
 func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {
 	r := steady.Route{Project: b.in.Project, Service: m.Service, Release: release, Replicas: replicas, Ports: m.spec().Ports, Rules: m.spec().Routes,
-		Held: m.held(), Redirect: m.adopts(), Sticky: m.spec().Sticky}
+		Held: m.held(), Redirect: m.adopts(), Sticky: m.spec().Sticky, Ingress: m.spec().Entry()}
 	if release == m.From && release != m.To {
 		if now, ok := b.route(m.Service); ok {
-			r.Ports, r.Rules, r.Held, r.Redirect, r.Sticky = now.Ports, now.Rules, now.Held, now.Redirect, now.Sticky
+			r.Ports, r.Rules, r.Held, r.Redirect, r.Sticky, r.Ingress = now.Ports, now.Rules, now.Held, now.Redirect, now.Sticky, now.Ingress
 		}
 	}
 	return r

@@ -59,7 +59,7 @@ type accessEntry struct {
 
 // entry is the exchange, which is over, as the log tells it.
 func (x *exchange) entry(query bool) accessEntry {
-	client, peer := addresses(x.in)
+	client, peer := addresses(x.in, x.trusts)
 	e := accessEntry{
 		time: x.began, id: x.id[0], client: client.String(), peer: peer.String(), host: x.in.Host,
 		method: x.in.Method, path: pathOf(x.in, query), proto: x.in.Proto,

@@ -7,12 +7,11 @@ import (
 )
 
 // addresses are who asks: the other end of the connection, and whom it asks for.
-// A front on this host or in a private network is believed what it says in
-// X-Forwarded-For, nobody else is. The entries are read from the last, which the
+// Only those who are trusted are believed what they say in X-Forwarded-For. The entries are read from the last, which the
 // front wrote itself, backwards over those that are fronts in turn; the first that
 // is none, or that came first of all, is the client. What is no address ends the
 // search: whoever wrote it is not to be believed.
-func addresses(in *http.Request) (client, peer netip.Addr) {
+func addresses(in *http.Request, trusts func(netip.Addr) bool) (client, peer netip.Addr) {
 	at, err := netip.ParseAddrPort(in.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}, netip.Addr{}
@@ -21,7 +20,7 @@ func addresses(in *http.Request) (client, peer netip.Addr) {
 	client = peer
 	for values := in.Header["X-Forwarded-For"]; len(values) > 0; values = values[:len(values)-1] {
 		rest, more := values[len(values)-1], true
-		for more && front(client) {
+		for more && trusts(client) {
 			entry := rest
 			if i := strings.LastIndexByte(rest, ','); i >= 0 {
 				rest, entry = rest[:i], rest[i+1:]

@@ -24,7 +24,7 @@ func TestAddresses_BelieveAFrontAndNobodyElse(t *testing.T) {
 		"an empty header":                {"127.0.0.1:1", "127.0.0.1", []string{""}},
 	} {
 		in := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
-		if client, _ := addresses(in); client.String() != c.client {
+		if client, _ := addresses(in, front); client.String() != c.client {
 			t.Errorf("%s: client %s, want %s", name, client, c.client)
 		}
 	}

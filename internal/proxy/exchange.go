@@ -39,8 +39,9 @@ type exchange struct {
 	rproxy httputil.ReverseProxy
 	aside  *aside // nil: no elder was asked
 
-	http2    bool // to the upstream
-	came2    bool // by HTTP/2 without TLS: it goes on so where the upstream takes it
+	http2    bool     // to the upstream
+	upgrades []string // protocols that the app may switch to
+	came2    bool     // by HTTP/2 without TLS: it goes on so where the upstream takes it
 	tries    int
 	given    bool      // to a transport, which may still read the body
 	hurried  time.Time // when the write deadline was set
@@ -109,7 +110,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		}
 	}()
 	x.rproxy = httputil.ReverseProxy{
-		Transport: x, Rewrite: rewrite, ErrorHandler: x.fail,
+		Transport: x, Rewrite: x.rewrite, ErrorHandler: x.fail,
 		BufferPool: &p.buffers, ErrorLog: quiet,
 	}
 	x.rproxy.ServeHTTP(x, x.in)

@@ -23,8 +23,8 @@ const (
 )
 
 // rewrite makes the outgoing request of the incoming one: the target exactly as
-// it came, the same Host, X-Forwarded-* appended to what is there.
-func rewrite(pr *httputil.ProxyRequest) {
+// it came, the same Host, and the headers that are passed on.
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	out.URL.Scheme = "http"
 	out.URL.Host = "upstream" // a name for the transport; its dial knows the address
@@ -33,26 +33,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if path, _, _ := strings.Cut(in.RequestURI, "?"); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 		out.URL.Opaque = path
 	}
-	forwarded(in, out)
-}
-
-// forwarded keeps what a front before us said and adds what we see.
-func forwarded(in, out *http.Request) {
-	ip := host(in.RemoteAddr)
-	h := out.Header
-	if in.TLS != nil { // nobody is before us who could have known better
-		h["X-Forwarded-For"], h["X-Forwarded-Host"], h["X-Forwarded-Proto"] = []string{ip}, []string{in.Host}, []string{"https"}
-		return
-	}
-	if before := in.Header["X-Forwarded-For"]; len(before) > 0 {
-		ip = strings.Join(before, ", ") + ", " + ip
-	}
-	h["X-Forwarded-For"] = []string{ip}
-	keep(h, in.Header, "X-Forwarded-Host", in.Host)
-	keep(h, in.Header, "X-Forwarded-Proto", "http")
-	if v := in.Header["Forwarded"]; v != nil {
-		h["Forwarded"] = v
-	}
+	x.passOn(in, out)
 }
 
 // host is an address without its port.
@@ -62,14 +43,6 @@ func host(addr string) string {
 		return addr
 	}
 	return h
-}
-
-func keep(out, in http.Header, key, otherwise string) {
-	if v := in[key]; len(v) > 0 {
-		out[key] = v
-		return
-	}
-	out[key] = []string{otherwise}
 }
 
 // idempotent says whether a request may be sent twice: by its method (RFC 9110,

@@ -74,6 +74,13 @@ func (p *pool) recognize() {
 	if len(p.routed) == 0 {
 		return
 	}
+	if ingress := p.ingress.Load(); ingress != nil {
+		for _, u := range p.routed {
+			if port := u.port(); slices.Contains(ingress.HTTPPorts, port) {
+				u.count.known.add(port, httpAnswers)
+			}
+		}
+	}
 	p.http.Store(!slices.ContainsFunc(p.routed, func(u *upstream) bool { return !u.count.known.speaksHTTP(u.port()) }))
 }
 

@@ -203,7 +203,7 @@ func TestAccessLog_TellsUpgradesRetriesAndClientsThatLeave(t *testing.T) {
 		}
 		switch req.URL.Path {
 		case "/ws":
-			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello")
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhello")
 		case "/again":
 			if tries.Add(1) > 1 {
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -217,7 +217,7 @@ func TestAccessLog_TellsUpgradesRetriesAndClientsThatLeave(t *testing.T) {
 	other.ID, other.Name, other.Release = "id-api-2", "api-2", 1
 	r, path := logged(t, proxy.Limits{}, u, other)
 	c := r.dial()
-	c.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	c.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
 	if res := c.response(); res.StatusCode != 101 {
 		t.Fatalf("status %d", res.StatusCode)
 	}

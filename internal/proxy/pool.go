@@ -21,11 +21,12 @@ type pool struct {
 	nobody  *counter // of what found no upstream: release 0
 	gate    *gate    // of the service
 	learnt  atomic.Int32
-	http    atomic.Bool                   // all releases in force are known to speak HTTP, see known.go
-	reached atomic.Bool                   // one of its upstreams has been connected to
-	notice  atomic.Pointer[notice]        // of a maintenance; nil: open
-	sticky  atomic.Pointer[steady.Sticky] // nil: any upstream will do
-	split   atomic.Pointer[split]         // stored under mu; nil: all releases are alike
+	http    atomic.Bool                    // all releases in force are known to speak HTTP, see known.go
+	reached atomic.Bool                    // one of its upstreams has been connected to
+	notice  atomic.Pointer[notice]         // of a maintenance; nil: open
+	sticky  atomic.Pointer[steady.Sticky]  // nil: any upstream will do
+	ingress atomic.Pointer[steady.Ingress] // nil: the default
+	split   atomic.Pointer[split]          // stored under mu; nil: all releases are alike
 
 	// Of a pool that was made of a template; users and spare are guarded by its lock.
 	template *template
@@ -230,6 +231,7 @@ func (p *pool) stream(f *flight) bool {
 func (p *pool) shift(as steady.Pool) {
 	p.mu.Lock()
 	p.split.Store(newSplit(as.Split))
+	p.ingress.Store(as.Ingress)
 	if as.Hold != nil {
 		p.gate.shut(p, *as.Hold)
 	}

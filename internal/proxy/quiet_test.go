@@ -305,12 +305,12 @@ func TestTCP_WithoutPatienceAnAnswerUnderWayIsCut(t *testing.T) {
 func TestUpgrade_OtherProtocolsHearTheirAnswerBeforeTheEnd(t *testing.T) {
 	u := tcpBackend(t, "a", 1, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 4096))
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n")
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
 		answering(50 * time.Millisecond)(c)
 	})
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
 	c := r.dial()
-	c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: lines\r\n\r\n")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n")
 	if res := c.response(); res.StatusCode != 101 {
 		t.Fatal(res.Status)
 	}

@@ -172,12 +172,12 @@ func TestUpgrade_OtherProtocolsPassAndEndWithAFin(t *testing.T) {
 	u := tcpBackend(t, "a", 1, func(c net.Conn) {
 		buf := make([]byte, 4096)
 		c.Read(buf)
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhi")
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhi")
 		io.Copy(c, c)
 	})
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
 	c := r.dial()
-	c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\nearly")
 	res := c.response()
 	if res.StatusCode != 101 {
 		t.Fatal(res.Status)

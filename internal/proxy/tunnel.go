@@ -40,7 +40,7 @@ type tunnel struct {
 func (x *exchange) tunnel() {
 	res := x.answer.switched
 	back, ok := res.Body.(io.ReadWriteCloser)
-	if !ok || !strings.EqualFold(res.Header.Get("Upgrade"), x.in.Header.Get("Upgrade")) {
+	if !ok || !x.switchesTo(res.Header.Get("Upgrade")) {
 		res.Body.Close()
 		x.failed = true
 		x.refuse(http.StatusBadGateway)

@@ -64,7 +64,7 @@ func TestMaintenance_GoesWithItsServiceAndItsProject(t *testing.T) {
 
 func TestRoutes_KeepHowClientsStick(t *testing.T) {
 	s := opened(t)
-	want := []steady.Route{{Project: "shop", Service: "api", Release: 1, Sticky: &steady.Sticky{Cookie: "at", TTL: time.Hour}}, {Project: "shop", Service: "web", Release: 1}}
+	want := []steady.Route{{Project: "shop", Service: "api", Release: 1, Sticky: &steady.Sticky{Cookie: "at", TTL: time.Hour}, Ingress: &steady.Ingress{Underscores: true, HTTPPorts: []uint16{80}}}, {Project: "shop", Service: "web", Release: 1}}
 	if err := s.PutRoutes(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}

@@ -76,16 +76,20 @@ func scanRoute(from row) (steady.Route, error) {
 		json.Unmarshal([]byte(rules), &r.Rules), decode(sticky, &r.Sticky))
 	var p passage
 	err = errors.Join(err, json.Unmarshal([]byte(passing), &p))
-	r.Hold, r.Split, r.Elders, r.Assets = p.Hold, p.Split, p.Elders, p.Assets
+	r.Hold, r.Split, r.Elders, r.Assets, r.Ingress = p.Hold, p.Split, p.Elders, p.Assets, p.Ingress
 	return r, err
 }
 
-// passage is what a route has only while a rollout passes, or for a time after.
+// passage is what a route has only while a rollout passes, or for a time after, and
+// its ingress, which has no column of its own.
 type passage struct {
-	Hold   *steady.Hold  `json:"hold,omitempty"`
-	Split  *steady.Split `json:"split,omitempty"`
-	Elders []string      `json:"elders,omitempty"`
-	Assets []string      `json:"assets,omitempty"`
+	Ingress *steady.Ingress `json:"ingress,omitempty"`
+	Hold    *steady.Hold    `json:"hold,omitempty"`
+	Split   *steady.Split   `json:"split,omitempty"`
+	Elders  []string        `json:"elders,omitempty"`
+	Assets  []string        `json:"assets,omitempty"`
 }
 
-func passingOf(r steady.Route) passage { return passage{r.Hold, r.Split, r.Elders, r.Assets} }
+func passingOf(r steady.Route) passage {
+	return passage{r.Ingress, r.Hold, r.Split, r.Elders, r.Assets}
+}
