@@ -113,7 +113,7 @@ type Health struct {
 type Variable struct {
 	Name        string
 	Path        string
-	Literal     bool // the value itself stands in the file, and is neither a switch ("yes") nor a path
+	Literal     bool // the value itself stands in the file, and is no switch ("yes"), path or blank ("your-key")
 	Fallback    bool // such a literal stands there for when the variable is not set: ${X:-this}
 	Credentials bool // the value is an address with a literal password in it
 }

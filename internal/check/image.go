@@ -58,7 +58,7 @@ var driven = []string{"traefik", "nginx-proxy", "caddy-docker-proxy", "docker-ge
 var updaters = []string{"watchtower", "ouroboros", "docker-autoheal", "autoheal", "diun-updater", "shepherd"}
 
 // consoles give whoever reaches them the database.
-var consoles = []string{"adminer", "phpmyadmin", "pgadmin4", "mongo-express", "redis-commander", "redisinsight", "mailhog", "mailpit", "portainer", "portainer-ce"}
+var consoles = []string{"adminer", "phpmyadmin", "pgadmin4", "mongo-express", "redis-commander", "redisinsight", "portainer", "portainer-ce"}
 
 // brokers hand each job to one of those who ask.
 var brokers = []string{"rabbitmq", "kafka", "redpanda", "nats", "nats-server", "activemq", "activemq-artemis", "pulsar", "beanstalkd", "elasticmq", "localstack"}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -161,11 +162,15 @@ func healthcheckOtherPort(_ Input, d steady.Declared) []hit {
 			targets = append(targets, fmt.Sprint(port.Target))
 		}
 	}
-	if len(targets) != 1 { // one of several may well be for management
+	if len(targets) != 1 || !webPort.MatchString(targets[0]) { // one of several may well be for management
 		return nil
 	}
 	return one(true, d.Path("healthcheck", "test"), fmt.Sprintf("the healthcheck of %s asks port %d, and what is published is port %s", d.Service, p.Port, targets[0]))
 }
+
+// webPort is one on which applications answer HTTP by custom, as a healthcheck that
+// asks for a page does: others may speak something else.
+var webPort = regexp.MustCompile(`^(?:80|443|1337|30\d\d|4000|4200|5000|5173|8\d\d\d|9000)$`)
 
 // managed images tell their health on a port of its own.
 var managed = []string{"keycloak", "traefik", "envoy", "nats", "haproxy", "consul", "synapse", "mailcow-dockerized", "emqx", "pulsar", "gitlab-ce", "gitlab-ee"}

@@ -61,7 +61,7 @@ func mayEnd(d steady.Declared) bool {
 	if d.Job {
 		return true
 	}
-	again := d.Restart == "always" || d.Restart == "unless-stopped" || d.Restart == "" && d.RestartSet
+	again := !d.Once() || d.Restart == "" && d.RestartSet // by deploy.restart_policy
 	r := runs(d)
 	works := worker.FindString(r.words()) != "" || scheduler(r) != ""
 	return !serves(d) && database(d) == "" && !isCache(d) && !again && !works

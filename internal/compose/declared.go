@@ -37,12 +37,15 @@ func (p *places) variables(path string, m types.MappingWithEquals) []steady.Vari
 	return out
 }
 
-// noSecret says whether a value is a switch or a path, which is no secret under
-// whatever name.
-func noSecret(value string) bool { return switches.MatchString(value) || aPath.MatchString(value) }
+// noSecret says whether a value is a switch, a path or a blank to be filled in, which is
+// no secret under whatever name.
+func noSecret(value string) bool {
+	return switches.MatchString(value) || aPath.MatchString(value) || blanks.MatchString(value)
+}
 
 var (
 	switches = regexp.MustCompile(`(?i)^(?:true|false|yes|no|on|off|0|1|none|null|invalid|enabled|disabled|required|optional)$`)
+	blanks   = regexp.MustCompile(`(?i)^(?:your[-_ ].*|user_provided|<.*>|x{3,}|\.{3}|placeholder)$`)
 	aPath    = regexp.MustCompile(`^(?:\.{0,2}/|file:/)[\w./-]*$`)
 )
 

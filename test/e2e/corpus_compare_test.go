@@ -79,7 +79,9 @@ func (s *stacked) inspect() map[string]made {
 			flatten(m, at+".IPAMConfig", n.IPAMConfig)
 			flatten(m, at+".DriverOpts", n.DriverOpts)
 			m.list(at+".Aliases", n.Aliases)
-			m.list(at+".Links", n.Links)
+			toHolder := func(link string) bool { return strings.Contains(link, "-steady:") }
+			m.list(at+".Links", slices.DeleteFunc(slices.Clone(n.Links), toHolder))
+			m.list(at+".HolderLinks", slices.DeleteFunc(n.Links, func(l string) bool { return !toHolder(l) }))
 		}
 		out[fmt.Sprintf("%v %v", labels["com.docker.compose.service"], labels["com.docker.compose.container-number"])] = m
 	}
@@ -174,6 +176,7 @@ var allowed = []struct {
 	{regexp.MustCompile(`^Config\.Labels (?:ch\.gesalpai\.steady\.\w+|com\.docker\.compose\.replace)$`), "| labels |"},
 	{regexp.MustCompile(`^HostConfig\.PortBindings `), "| published ports |"},
 	{regexp.MustCompile(`^Networks .*\.Aliases$`), "| names in its networks |"},
+	{regexp.MustCompile(`^Networks .*\.HolderLinks$`), "| links |"},
 	{regexp.MustCompile(`^Networks .*\.IPAMConfig\.IPv[46]Address$`), "| a fixed address |"},
 }
 
