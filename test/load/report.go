@@ -119,9 +119,11 @@ func (r Report) Cut() int { return r.sum(func(s Summary) int { return s.Lost[Cut
 // Unsent counts requests that were due but never begun.
 func (r Report) Unsent() int { return r.sum(func(s Summary) int { return s.Unsent }) }
 
-// Clean says that something was sent, and all of it answered as it should be.
+// Clean says that something was sent, and all of it answered as it should be. On a
+// busy machine the client itself may be late, so one in ten that were due may be
+// unsent; where more are, the server has kept the lanes waiting.
 func (r Report) Clean() bool {
-	return r.Err == nil && r.Sent() > 0 && r.Lost() == 0 && r.Cut() == 0 && r.Unsent() == 0
+	return r.Err == nil && r.Sent() > 0 && r.Lost() == 0 && r.Cut() == 0 && r.Unsent() <= r.Sent()/10
 }
 
 // Answers are all complete answers in the order of their completion.
