@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/rollout"
@@ -31,11 +32,17 @@ type mender struct {
 	wake  chan struct{}               // something may be missing; holds one
 	specs map[string]steady.Release   // by "shop/api", of the routes' releases, as read from the store
 	after func(context.Context) error // follows a mend
+
+	settle time.Duration // from the sign that something is missing to the look at it
 }
+
+// settleBefore is how long somebody who takes a whole project down, as docker compose
+// down does, has for it before the mender looks: what goes together is not mended.
+const settleBefore = 3 * time.Second
 
 func newMender(p *parts, rt *router, ro *rollout.Engine, after func(context.Context) error) *mender {
 	return &mender{releases: p.store, engine: p.engine, rollouts: ro, router: rt, log: p.Log,
-		wake: make(chan struct{}, 1), specs: map[string]steady.Release{}, after: after}
+		wake: make(chan struct{}, 1), specs: map[string]steady.Release{}, after: after, settle: settleBefore}
 }
 
 // look has the mender look at what the router has seen last.
@@ -54,12 +61,27 @@ func (m *mender) Run(ctx context.Context) error {
 			return nil
 		case <-m.wake:
 		}
+		if !m.settled(ctx) {
+			return nil
+		}
 		if !m.all(ctx) {
 			continue
 		}
 		if err := m.after(ctx); err != nil && ctx.Err() == nil {
 			m.log.Warn("refresh the table after a mend", "err", err)
 		}
+	}
+}
+
+// settled waits until what is going has gone. It says false where ctx ends before.
+func (m *mender) settled(ctx context.Context) bool {
+	t := time.NewTimer(m.settle)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
@@ -124,12 +146,13 @@ func (m *mender) release(ctx context.Context, route steady.Route) (steady.Releas
 	return r, err
 }
 
-// gapOf says why a service's holder must be mended, empty where it need not be, and
-// which of its replicas are not in all of their networks.
+// gapOf says why a service's holder must be mended, empty where it need not be or
+// where no replica runs that callers could be led to, and which of its replicas are not in all of their networks.
 func gapOf(route steady.Route, spec steady.Spec, replicas map[string]steady.Replica, holders map[string]steady.Holder) (holder string, astray []string) {
 	h, there := holders[route.Project+"/"+route.Service]
 	switch {
 	case !route.Held:
+	case !slices.ContainsFunc(route.Replicas, func(name string) bool { c, seen := replicas[name]; return seen && c.Running() }):
 	case !there:
 		holder = "gone"
 	case h.PID == 0:

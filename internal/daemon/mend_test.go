@@ -57,6 +57,7 @@ func TestMender_BringsBackWhatIsMissingAndNothingElse(t *testing.T) {
 		want   []string
 	}{
 		"nothing":             {func(*damaged) {}, nil},
+		"taken down whole":    {func(d *damaged) { d.holders, d.replicas = nil, nil }, nil},
 		"holder gone":         {func(d *damaged) { d.holders = nil }, []string{"prepare", "hold"}},
 		"holder stopped":      {func(d *damaged) { d.holders["shop/api"] = steady.Holder{} }, []string{"prepare", "hold"}},
 		"holder disconnected": {func(d *damaged) { d.holders["shop/api"] = steady.Holder{PID: 7, Networks: []string{"shop_default"}} }, []string{"prepare", "hold"}},

@@ -213,9 +213,10 @@ func trustAddresses(t *testing.T, h *host) {
 // TestIdentity_OnAFullDiskUnderLoadAddressesAreMended moves the containers' addresses
 // while the daemon can write neither its store nor the proxy's table.
 func TestIdentity_OnAFullDiskUnderLoadAddressesAreMended(t *testing.T) {
+	full := tmpfs(t, "2m") // unmounted after the host is torn down
 	h := newHost(t, "e2e-identity-full")
 	h.killAll()
-	h.state = tmpfs(t, "2m")
+	h.state = full
 	h.boot()
 	twoServices(t, h)
 	fill(t, h.state)
