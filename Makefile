@@ -46,7 +46,7 @@ packages: # unit's tests and those of the same packages that need root, an Engin
 	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
 
 e2e:
-	$(GO) test -race -shuffle=on -count=1 -timeout 40m ./test/e2e
+	$(GO) test -race -shuffle=on -count=1 -timeout 60m ./test/e2e
 
 bench: ## speed and memory, as ratios against peers in the same run
 	@scripts/bench.sh
