@@ -161,6 +161,9 @@ type Step struct {
 	Cause   string        `json:"cause,omitempty"`
 
 	Mounts []AnonymousVolume `json:"anonymous_volumes,omitempty"` // StepCreate: those of the replica; StepClean: those to remove
+
+	Stands bool `json:"stands,omitempty"` // StepPrepare, StepHolder, StepCreate: it was there before the rollout, whose undo leaves it
+	Own    bool `json:"own,omitempty"`    // StepStop, StepRemove: done only where the rollout made the replica
 }
 
 // Changes says whether the plan does anything.

@@ -9,6 +9,8 @@ const (
 	KindScale    = "scale"
 	KindDown     = "down"
 	KindDrill    = "drill" // the serving release onto itself: the same spec and image under another number
+
+	KindRecovery = "recovery" // no move: releases that the store had lost, taken up from their containers
 )
 
 // States of a rollout. Done, Failed, RolledBack, Paused and Unchanged are final.

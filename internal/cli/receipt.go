@@ -19,6 +19,9 @@ func conclusion(r steady.Rollout, seen account) []string {
 	if e.State == steady.RolloutUnchanged || e.Text == "unchanged" {
 		return []string{unchanged(r, seen.plan)}
 	}
+	if r.Kind == steady.KindRecovery {
+		return []string{"recovered " + r.Project + ": " + e.Text}
+	}
 	if r.Kind == steady.KindDown {
 		return []string{fmt.Sprintf("removed %s in %s%s", r.Project, span(took(e)), tallied(receipt))}
 	}

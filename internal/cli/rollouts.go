@@ -51,6 +51,9 @@ func rolloutTable(all []steady.Rollout, now time.Time) string {
 	rows := [][]string{{"ROLLOUT", "KIND", "STATE", "SERVICES", "BY", "AGE", "TOOK", "REQUESTS", "LOST", "STREAMS CUT"}}
 	for _, r := range all {
 		took, requests, lost, cut := now.Sub(r.Started), "-", "-", "-"
+		if r.Final() {
+			took = r.Ended.Sub(r.Started)
+		}
 		if r.Receipt != nil {
 			l := r.Receipt.Losses()
 			took, requests, lost, cut = r.Receipt.Took, number(l.Requests), number(l.Lost), number(l.StreamsCut)

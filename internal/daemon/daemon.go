@@ -73,10 +73,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := p.meetProxy(ctx, &stops); err != nil {
+	if err := p.meetProxy(ctx, &stops); err != nil { // first: it serves though all that follows be refused
 		return err
 	}
-	p.start(&stops)
+	if err := p.openStore(&stops); err != nil {
+		return err
+	}
+	p.start(ctx, &stops)
 	o.Log.Info("steady daemon is up", "socket", o.Socket, "state", o.StateDir)
 	select {
 	case <-ctx.Done():
@@ -111,7 +114,7 @@ type parts struct {
 	front   *proxies
 }
 
-// open opens sockets, store and Engine, and has each closed in the end.
+// open opens the sockets, and has each closed in the end.
 func open(o Options, stops *stack) (p *parts, err error) {
 	p = &parts{Options: o}
 	if p.api, err = api.Listen(o.Socket); err != nil { // first: it also says whether another daemon runs
@@ -122,17 +125,41 @@ func open(o Options, stops *stack) (p *parts, err error) {
 		return p, err
 	}
 	stops.push("metrics socket", func(context.Context) error { return p.watched.close() })
-	if p.store, err = store.Open(filepath.Join(o.StateDir, "steady.db")); err != nil {
-		return p, err
+	return p, nil
+}
+
+// openStore opens the store, and what needs its secrets to keep them. One that is damaged is moved aside, as its contents
+// cannot be had and what serves can be recovered without it; any other that cannot be
+// opened is left to a person.
+func (p *parts) openStore(stops *stack) (err error) {
+	path := filepath.Join(p.StateDir, "steady.db")
+	p.store, err = store.Open(path)
+	if store.Damaged(err) {
+		dir, aside := store.MoveAside(path)
+		if aside != nil {
+			return errors.Join(err, aside)
+		}
+		p.Log.Error("the store was damaged and moved aside: the history of releases and rollouts, locks and notices to be sent are lost to this daemon",
+			"store", path, "aside", dir, "err", err)
+		p.store, err = store.Open(path)
+	}
+	if err != nil {
+		return err
 	}
 	stops.push("store", func(context.Context) error { return p.store.Close() })
 	p.private = privateIn(p.store)
 	p.Log = slog.New(p.private.Log(p.Log.Handler()))
-	if p.engine, err = docker.New(docker.Options{Host: o.DockerHost, Log: p.Log}); err != nil {
-		return p, err
+	p.front.log = p.Log
+	return p.openEngine(stops)
+}
+
+// openEngine prepares to talk to the Engine.
+func (p *parts) openEngine(stops *stack) (err error) {
+	if p.engine, err = docker.New(docker.Options{Host: p.DockerHost, Log: p.Log}); err != nil {
+		return err
 	}
 	stops.push("engine client", func(context.Context) error { return p.engine.Close() })
-	return p, nil
+	return nil
 }
 
 // meetProxy makes sure of a proxy and takes copies of its listeners.
@@ -148,10 +175,11 @@ func (p *parts) meetProxy(ctx context.Context, stops *stack) error {
 }
 
 // start wires the rest to what is open and starts it.
-func (p *parts) start(stops *stack) {
+func (p *parts) start(ctx context.Context, stops *stack) {
 	b := &backend{store: p.store, private: p.private, engine: p.engine, proxy: p.front, meter: docker.NewMeter(p.engine), version: p.Version}
 	numbers := metrics.New(p.Version, b.snapshot, p.Log)
 	rt := newRouter(p.store, p.engine, p.keep, p.Log)
+	rt.lost = &recovery{store: p.store, engine: p.engine, log: p.Log}
 	pr := probe.New(p.engine, nil)
 	b.notifier = notify.New(p.store, command.Host{}, numbers.Notification, p.Log)
 	ro := rollout.New(p.engine, rt, pr, masked{journal{p.store, numbers.Rollout, b.tell}, p.private}, p.Log)
@@ -162,11 +190,17 @@ func (p *parts) start(stops *stack) {
 	p.front.given = func(ctx context.Context) error { rt.meetProxy(); return rec.refresh(ctx) }
 	b.router, b.rollouts = rt, ro
 
+	rt.recoverFirst(ctx) // before anybody can ask for anything
 	stops.start("reconciler", rec.Run)
 	stops.start("mender", rec.mender.Run)
 	stops.start("proxy watch", p.front.Run)
 	stops.start("notifications", b.notifier.Run)
-	stops.start("rollouts", ro.Run)
+	stops.start("rollouts", func(ctx context.Context) error {
+		if err := rt.awaitRecovered(ctx); err != nil {
+			return nil
+		}
+		return ro.Run(ctx)
+	})
 	stops.start("gates", (&gatekeeper{store: p.store, rollouts: ro, proxy: p.keep.proxy, log: p.Log}).Run)
 	stops.start("meter", b.meter.Run)
 	stops.start("metrics", func(ctx context.Context) error { return p.watched.serve(ctx, b.monitor(numbers)) })

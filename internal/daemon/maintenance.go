@@ -159,11 +159,11 @@ func poolsOf(r steady.Route) []string {
 func (r *router) maintain(ctx context.Context, project string, change func([]steady.Maintenance) []steady.Maintenance) (before, after []steady.Maintenance, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.readMaintenance(ctx); err != nil {
+	routes, err := r.stored(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
-	routes, err := r.store.Routes(ctx, "")
-	if err != nil {
+	if err := r.readMaintenance(ctx); err != nil {
 		return nil, nil, err
 	}
 	before = *r.maintenance

@@ -45,6 +45,7 @@ type router struct {
 	found  map[string]steady.Holder  // by ref: those that there are, as last seen
 	shaken map[string]bool           // by container ID: holders that have left or joined a network since
 	untold bool                      // the proxy that runs does not know of processes
+	lost   *recovery                 // what the store may have lost; nil: nothing
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
 }
@@ -102,7 +103,7 @@ func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, er
 // decided lists the routes of all projects: the store's, and while that cannot be
 // read those of the last time. Where the replicas are now must not depend on a disk.
 func (r *router) decided(ctx context.Context) ([]steady.Route, error) {
-	all, err := r.store.Routes(ctx, "")
+	all, err := r.stored(ctx)
 	if err == nil {
 		r.routes = all
 		return all, nil
@@ -163,7 +164,7 @@ func (r *router) Flows(ctx context.Context, project, service string) (map[int]st
 func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, err := r.store.Routes(ctx, "")
+	before, err := r.stored(ctx)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func leftoverRules() []Rule {
 		{
 			ID: "project-unknown", Severity: steady.Warning,
 			Title: "containers that steady made, of a project that the daemon does not know",
-			Why:   "Its store was lost or is another one's. Nobody routes to them, replaces them or removes them.",
+			Why:   "Another daemon deployed them, or its store was lost together with the proxy's table. Nobody routes to them, replaces them or removes them.",
 			Mend:  "steady deploy all, where the project's Compose file is; or remove them: docker rm -f",
 			find:  strangers,
 		},

@@ -36,7 +36,9 @@ func (b *builder) prepare(m *move) {
 }
 
 func (b *builder) holder(m *move, needs []string) string {
-	return b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: needs})
+	_, there := b.in.Observed.Holders[m.Service]
+	return b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: needs,
+		Stands: there})
 }
 
 func (b *builder) imageNeeds(m *move) []string {
@@ -90,8 +92,9 @@ func (b *builder) prepared(m *move) []string {
 }
 
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
+	there, _ := b.in.Observed.Named(name)
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Mounts: m.mounts[n-1], Needs: slices.Concat(needs, b.prepared(m))})
+		Number: n, Replica: name, Mounts: m.mounts[n-1], Needs: slices.Concat(needs, b.prepared(m)), Stands: m.beside() && there.Running()})
 }
 
 // start starts a created replica once its dependencies are there, and waits

@@ -132,7 +132,7 @@ func (u *undoer) replaced(r steady.Route) bool {
 }
 
 func (u *undoer) prepared() bool {
-	return slices.ContainsFunc(u.was.Steps, func(s steady.Step) bool { return s.Kind == steady.StepPrepare && u.begun[s.ID] })
+	return slices.ContainsFunc(u.was.Steps, func(s steady.Step) bool { return s.Kind == steady.StepPrepare && !s.Stands && u.begun[s.ID] })
 }
 
 // back is the route to go back to, if one of the service was shifted.
@@ -221,10 +221,14 @@ func (u *undoer) drain(c steady.Step, withdrawn []string, brief bool) []string {
 }
 
 // discard drains, stops and removes the new replicas: once the traffic is back
-// where it had been shifted to them, and at once where it had not.
+// where it had been shifted to them, and at once where it had not. One that the
+// rollout did not make stays, and runs on where it ran before.
 func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 	_, shifted := u.back(s.Service)
 	for _, c := range u.steps(steady.StepCreate, s.Service) {
+		if c.Stands {
+			continue
+		}
 		var after []string
 		if shifted {
 			after = needs
@@ -234,11 +238,17 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 			if shifted {
 				after = u.drain(c, needs, false)
 			}
-			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: after})
+			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: after,
+				Own: !u.started(c)})
 		}
 		u.add(steady.Step{ID: "undo/" + s.Service + "/remove/" + c.Replica, Kind: steady.StepRemove, Service: s.Service,
-			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop)})
+			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop), Own: true})
 	}
+}
+
+// started says whether the rollout has started the replica that a step was to create.
+func (u *undoer) started(c steady.Step) bool {
+	return slices.ContainsFunc(u.steps(steady.StepStart, c.Service), func(s steady.Step) bool { return s.Replica == c.Replica })
 }
 
 // forget removes the holder of a service that was not there before.
@@ -246,7 +256,7 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 // It goes as soon as nothing is in flight through it: until then its names lead
 // some callers to where nobody listens any more.
 func (u *undoer) forget(s steady.ServicePlan) {
-	made := u.steps(steady.StepHolder, s.Service)
+	made := slices.DeleteFunc(u.steps(steady.StepHolder, s.Service), func(h steady.Step) bool { return h.Stands })
 	if r, _ := u.before(s.Service); r.Held || len(made) == 0 {
 		return
 	}

@@ -108,9 +108,9 @@ func TestUndo_FromAnyStepWhatWasKeptWarmRunsAsBefore(t *testing.T) {
 		s := newSim(in)
 		before, routes := maps.Clone(s.run), maps.Clone(s.routes)
 		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
-		for _, st := range p.Steps { // one that had died is started anew, and so is one behind a gate: they go
+		for _, st := range p.Steps { // one that had died is started again, and so is one behind a gate or a job: they go
 			m, _ := p.Of(st.Service)
-			stays := m.Strategy == steady.StrategyStartNew || m.Strategy == steady.StrategyStart
+			stays := m.Strategy != steady.StrategyHold && m.Strategy != steady.StrategyStopFirst && m.Strategy != steady.StrategyJob
 			if st.Kind == steady.StepCreate && s.begun[st.ID] && !(stays && before[st.Replica]) {
 				delete(before, st.Replica)
 			}

@@ -83,6 +83,9 @@ func (e *Engine) write(ctx context.Context, r *run) error {
 		}
 	}
 	taken := r.Rollout
+	for _, c := range in.Observed.Replicas { // the store may have lost the releases of some
+		taken.Number = max(taken.Number, c.Release+1)
+	}
 	if err := e.Journal.Accept(ctx, &taken, made); err != nil {
 		return fmt.Errorf("accept rollout: %w", err)
 	}

@@ -292,10 +292,10 @@ func (p *place) store() error {
 func (p *place) Accept(_ context.Context, r *steady.Rollout, releases []steady.Release) error {
 	defer p.note("accept")()
 	r.ID = int64(len(p.rollouts) + 1)
+	r.Number = max(r.Number, 1)
 	for _, x := range p.releases {
-		r.Number = max(r.Number, x.Number)
+		r.Number = max(r.Number, x.Number+1)
 	}
-	r.Number++
 	for i := range releases {
 		releases[i].Number, releases[i].Rollout = r.Number, r.ID
 		p.releases = append(p.releases, releases[i])

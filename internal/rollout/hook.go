@@ -201,10 +201,17 @@ func (r *run) sweepHook(ctx context.Context, s steady.Step, waits ...time.Durati
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	err := r.engine.Runtime.Remove(ctx, r.hookName(s))
+	remove := func() error {
+		ours, err := r.made(ctx, r.hookName(s))
+		if err != nil || !ours {
+			return err
+		}
+		return r.engine.Runtime.Remove(ctx, r.hookName(s))
+	}
+	err := remove()
 	for i := 0; err != nil && i < len(waits); i++ {
 		_ = pause(ctx, waits[i])
-		err = r.engine.Runtime.Remove(ctx, r.hookName(s))
+		err = remove()
 	}
 	if err != nil {
 		r.engine.Log.Warn("remove the container of a hook", "rollout", r.ID, "step", s.ID, "err", err)

@@ -143,7 +143,8 @@ type Prober interface {
 // returns; steady.ErrStore when it cannot be.
 type Journal interface {
 	// Accept writes, in one transaction, the rollout (its ID and Number are given
-	// here) and the releases it will make (Number and Rollout are set here).
+	// here, the Number not below the one it has) and the releases it will make
+	// (Number and Rollout are set here).
 	Accept(ctx context.Context, r *steady.Rollout, releases []steady.Release) error
 	// Image completes a release with the image it resolved to.
 	Image(ctx context.Context, project, service string, number int, img steady.Image) error

@@ -54,6 +54,12 @@ func (p *place) Observe(ctx context.Context, project string, refs []string) (ste
 			o.Replicas = append(o.Replicas, p.replicas[n])
 		}
 	}
+	o.Holders = map[string][]string{}
+	for _, h := range p.holders {
+		if h.Project == project && h.PID > 0 {
+			o.Holders[h.Service] = slices.Sorted(maps.Keys(h.Addresses))
+		}
+	}
 	for _, r := range refs {
 		if img, ok := p.images[r]; ok {
 			o.Images[r] = img

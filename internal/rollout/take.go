@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,11 @@ func (s said) text(t string) said { s.what = t; return s }
 // take does the step. Every case may be repeated after a crash.
 func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 	rt := r.engine.Runtime
+	if s.Own {
+		if ours, err := r.made(ctx, s.Replica); err != nil || !ours {
+			return said{what: s.Replica + " is left: this rollout did not make it"}, err
+		}
+	}
 	switch s.Kind {
 	case steady.StepPull, steady.StepBuild:
 		return r.bring(ctx, s)
@@ -76,6 +82,15 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		return r.runHook(ctx, s, release)
 	}
 	return said{}, fmt.Errorf("step %s: unknown kind %q", s.ID, s.Kind)
+}
+
+// made says whether the container is one that this rollout made, or is gone.
+func (r *run) made(ctx context.Context, name string) (bool, error) {
+	c, err := r.engine.Runtime.Replica(ctx, name)
+	if errors.Is(err, steady.ErrNoReplica) {
+		return true, nil
+	}
+	return c.Rollout == r.ID, err
 }
 
 // release finds what the step's replica is made of: the rollout's target, or an

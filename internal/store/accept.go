@@ -11,7 +11,8 @@ import (
 
 // Accept writes a rollout and the releases it will make, in one transaction. It
 // sets the rollout's ID, which is new in the whole store; where there are
-// releases its Number, one above the project's newest release; and Number,
+// releases its Number, one above the project's newest release and not below the
+// Number given; and Number,
 // Rollout, Digest and Created of each release. Started and State are set where
 // they are empty. On error nothing is set. What is older than KeptRollouts and
 // KeptReleases goes.
@@ -48,10 +49,11 @@ func (s *Store) Accept(ctx context.Context, r *steady.Rollout, releases []steady
 // number gives the rollout the project's next release number, if it makes any.
 func number(ctx context.Context, tx *sql.Tx, r *steady.Rollout, makes bool) error {
 	if !makes {
+		r.Number = 0
 		return nil
 	}
 	return tx.QueryRowContext(ctx,
-		"SELECT coalesce(max(number), 0) + 1 FROM releases WHERE project = ?", r.Project).Scan(&r.Number)
+		"SELECT max(?, coalesce(max(number), 0) + 1) FROM releases WHERE project = ?", r.Number, r.Project).Scan(&r.Number)
 }
 
 // numbered is the release as the rollout makes it.

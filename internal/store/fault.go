@@ -25,13 +25,19 @@ func fault(path, doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, new(damaged)):
+		return err
 	case errors.As(err, &told):
 		return told
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &given):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	what, hint := cause(path, err)
-	return steady.ErrStore.With(fmt.Sprintf("the store %s %s (%s)", path, what, doing), hint)
+	fault := steady.ErrStore.With(fmt.Sprintf("the store %s %s (%s)", path, what, doing), hint)
+	if c := primary(err); c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB {
+		return damaged{fault}
+	}
+	return fault
 }
 
 // cause says in a few words what is wrong with the file at path, and which
@@ -45,7 +51,7 @@ func cause(path string, err error) (what, hint string) {
 	case sqlite3.SQLITE_READONLY:
 		return "cannot be written: it is read-only", "findmnt -T " + dir
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return "is damaged: " + err.Error(), aside(path)
+		return "is damaged: " + err.Error(), "restart the steady daemon, which moves the store aside and recovers what serves"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "cannot be written: another process holds its lock", "fuser -v " + path
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:

@@ -11,22 +11,26 @@ import (
 // PutMaintenance replaces all maintenances of a project by those given.
 func (s *Store) PutMaintenance(ctx context.Context, project string, all []steady.Maintenance) error {
 	return s.write(ctx, s.sure, "store maintenance", func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM maintenance WHERE project = ?", project); err != nil {
+		return putMaintenance(ctx, tx, project, all)
+	})
+}
+
+func putMaintenance(ctx context.Context, tx *sql.Tx, project string, all []steady.Maintenance) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM maintenance WHERE project = ?", project); err != nil {
+		return err
+	}
+	for _, m := range all {
+		m.Project = project
+		text, err := encode(m)
+		if err != nil {
 			return err
 		}
-		for _, m := range all {
-			m.Project = project
-			text, err := encode(m)
-			if err != nil {
-				return err
-			}
-			_, err = tx.ExecContext(ctx, "INSERT INTO maintenance (project, service, maintenance) VALUES (?, ?, ?)", project, m.Service, text)
-			if err != nil {
-				return err
-			}
+		_, err = tx.ExecContext(ctx, "INSERT INTO maintenance (project, service, maintenance) VALUES (?, ?, ?)", project, m.Service, text)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Maintenance lists the maintenances of every project, by project and service.

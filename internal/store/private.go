@@ -71,7 +71,7 @@ func checkHeader(path string) (fresh bool, err error) {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return false, fault(path, "open", err)
 	case n < headerSize || !bytes.HasPrefix(h, []byte(headerMagic)):
-		return false, foreign(path, "is damaged, or no database at all")
+		return false, damaged{foreign(path, "is damaged, or no database at all")}
 	case binary.BigEndian.Uint32(h[headerAppFrom:]) != applicationID:
 		return false, foreign(path, "is the database of another program")
 	}
@@ -86,10 +86,4 @@ func foreign(path, is string) *steady.Error {
 	return steady.ErrStore.With(
 		fmt.Sprintf("the store %s %s; it was left as it is", path, is),
 		aside(path))
-}
-
-// aside is the command that puts the file out of the way, with its log.
-func aside(path string) string {
-	dir := filepath.Join(filepath.Dir(path), "aside")
-	return fmt.Sprintf("mkdir %s && mv %s* %s", dir, path, dir)
 }

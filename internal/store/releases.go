@@ -94,9 +94,9 @@ func insertRelease(ctx context.Context, tx *sql.Tx, r steady.Release) error {
 		return fmt.Errorf("encode the spec of %s: %w", r.Ref(), err)
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO releases
-		(project, service, number, rollout, created, digest, spec, image_ref, image_id, image_digest, image_built)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.Project, r.Service, r.Number, r.Rollout, nanos(r.Created), r.Digest, spec, r.Image.Ref, r.Image.ID, r.Image.Digest, nanos(r.Image.Built))
+		(project, service, number, rollout, created, served, digest, spec, image_ref, image_id, image_digest, image_built)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.Project, r.Service, r.Number, r.Rollout, nanos(r.Created), nanos(r.Served), r.Digest, spec, r.Image.Ref, r.Image.ID, r.Image.Digest, nanos(r.Image.Built))
 	return err
 }
 

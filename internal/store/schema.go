@@ -165,7 +165,7 @@ func migrate(path string, db *sql.DB) error {
 	if version > len(migrations) {
 		return steady.ErrStore.With(
 			fmt.Sprintf("the store %s was written by a newer steady (schema %d, this one knows %d)", path, version, len(migrations)),
-			"install that steady again")
+			"install that steady again, or go on without its history: "+aside(path))
 	}
 	if version == len(migrations) {
 		return nil
@@ -189,7 +189,7 @@ func check(path string, db *sql.DB) error {
 		return err
 	}
 	if says != "ok" {
-		return foreign(path, "is damaged ("+says+")")
+		return damaged{foreign(path, "is damaged ("+says+")")}
 	}
 	return nil
 }
