@@ -33,8 +33,22 @@ func (b *backend) figures(ctx context.Context, project string) (figures, error) 
 	if err != nil {
 		return f, err
 	}
+	table, err := b.proxy.client.Table(ctx)
+	if err != nil {
+		return f, err
+	}
 	f.gates = now.Gates
 	f.open, f.routed = map[string]steady.Open{}, map[string]bool{}
+	for _, p := range table.Pools { // the status has those of names only once somebody has called them
+		for _, u := range p.Upstreams {
+			f.routed[u.ID] = true
+		}
+	}
+	for _, u := range now.Upstreams {
+		if u.Unknown {
+			f.routed[u.ID] = false
+		}
+	}
 	for _, u := range now.Upstreams {
 		f.routed[u.ID] = f.routed[u.ID] || u.Routed && !u.Unknown
 		f.open[u.ID] = f.open[u.ID].Plus(steady.Open{Requests: u.Requests, Streams: u.Streams})
