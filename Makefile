@@ -42,7 +42,7 @@ unit: ## the tests that need neither root nor an Engine, nginx or Chromium
 	cd examples/gesalp && $(GO) test -short -race -shuffle=on -count=1 -timeout 5m ./...
 
 packages: # unit's tests and those of the same packages that need root, an Engine or nginx
-	$(GO) test -race -shuffle=on -count=1 -timeout 10m $(PACKAGES)
+	$(GO) test -race -shuffle=on -count=1 -timeout 20m $(PACKAGES)
 	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
 
 e2e:
