@@ -46,21 +46,26 @@ func linkAll(specs []steady.Spec, but, name, link string) error {
 			if s.Service == but || n.Name != name {
 				continue
 			}
-			var ep network.EndpointSettings
-			if len(n.Endpoint) > 0 {
-				if err := json.Unmarshal(n.Endpoint, &ep); err != nil {
-					return fmt.Errorf("read the endpoint of %s in network %s: %w", s.Service, n.Key, err)
-				}
-			}
-			ep.Links = append(ep.Links, link)
-			text, err := json.Marshal(ep)
+			text, err := withLink(n.Endpoint, link)
 			if err != nil {
-				return fmt.Errorf("write the endpoint of %s in network %s: %w", s.Service, n.Key, err)
+				return fmt.Errorf("give %s a link in network %s: %w", s.Service, n.Key, err)
 			}
 			s.Networks[i].Endpoint = text
 		}
 	}
 	return nil
+}
+
+// withLink is an endpoint as it was, and a link.
+func withLink(endpoint json.RawMessage, link string) (json.RawMessage, error) {
+	var ep network.EndpointSettings
+	if len(endpoint) > 0 {
+		if err := json.Unmarshal(endpoint, &ep); err != nil {
+			return nil, err
+		}
+	}
+	ep.Links = append(ep.Links, link)
+	return json.Marshal(ep)
 }
 
 func hostname(s steady.Spec) (string, error) {

@@ -32,10 +32,10 @@ func composeName(spec steady.Spec, n int) string {
 	return fmt.Sprintf("%s-%s-%d", spec.Project, spec.Service, n)
 }
 
-// spare says whether a name may stay with a holder that does not need it: it is the
+// formerName says whether a name may stay with a holder that does not need it: it is the
 // name of a container that the service had when it had more replicas. To give a name
 // up the holder would have to leave its network for a moment.
-func spare(spec steady.Spec, name string) bool {
+func formerName(spec steady.Spec, name string) bool {
 	number, ours := strings.CutPrefix(name, spec.Project+"-"+spec.Service+"-")
 	n, err := strconv.Atoi(number)
 	return ours && err == nil && n > 0 && spec.ContainerName == "" && composeName(spec, n) == name

@@ -47,7 +47,7 @@ func seated(spec steady.Spec, c container.InspectResponse, n steady.Network) (bo
 	has := slices.DeleteFunc(slices.Clone(ep.Aliases), func(a string) bool { // Engines before 26 add the ID
 		return a != "" && strings.HasPrefix(c.ID, a)
 	})
-	foreign := func(a string) bool { return !slices.Contains(n.Aliases, a) && !spare(spec, a) }
+	foreign := func(a string) bool { return !slices.Contains(n.Aliases, a) && !formerName(spec, a) }
 	missing := func(a string) bool { return !slices.Contains(has, a) }
 	if slices.ContainsFunc(has, foreign) || slices.ContainsFunc(n.Aliases, missing) {
 		return false, nil

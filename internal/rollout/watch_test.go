@@ -100,9 +100,9 @@ func TestRollout_AProxyThatDoesNotAnswerFailsNoWatch(t *testing.T) {
 
 func TestRollout_TheFirstReleaseIsNotJudgedByItsTraffic(t *testing.T) {
 	p := newPlace()
+	p.releases = []steady.Release{{Project: "shop", Service: "other", Number: 1}} // so that the first one is 2
 	d := boot(t, p)
 	p.serving(100, 100)
-	p.releases = []steady.Release{{Project: "shop", Service: "other", Number: 1}} // so that the first one is 2
 	if r := d.deploy(t, p, request(spec("api", "v1", watched(steady.Rollback), briefly))); r.State != steady.RolloutDone || r.Number != 2 {
 		t.Errorf("state %s, number %d, error %+v", r.State, r.Number, r.Error)
 	}

@@ -94,11 +94,11 @@ func held(h *host, release int) (told steady.Drained) {
 	return told
 }
 
-// TestQuiet_HeldRolloutsLoseNoAnswer replaces a NATS server, PostgreSQL and Redis on a
+// TestQuiet_HeldRolloutsLoseAtMostAFewAnswers replaces a NATS server, PostgreSQL and Redis on a
 // busy machine while clients of their real libraries ask over connections that they keep.
-// None loses an answer, as each connection is ended between two questions. The control,
-// which ends them at once, loses.
-func TestQuiet_HeldRolloutsLoseNoAnswer(t *testing.T) {
+// Each connection is ended between two questions, so hardly any answer is lost: see
+// docs/hold.md for those that are. The control, which ends them at once, must lose.
+func TestQuiet_HeldRolloutsLoseAtMostAFewAnswers(t *testing.T) {
 	h := swiftHost(t, "e2e-quiet")
 	h.env["DATABASES"], h.env["QUIET"] = databases(t), "0s"
 	withInner(t, h, keptStack)
@@ -123,7 +123,7 @@ func TestQuiet_HeldRolloutsLoseNoAnswer(t *testing.T) {
 	r = c.report()
 	t.Logf("%d held rollouts of three servers\n%sdrained %+v", n, table(r), told)
 	// A client that stalls may ask in the moment in which its stream ends, which nobody
-	// can know: docs/hold.md. That is one answer in thousands.
+	// can know: docs/hold.md, which also has what runs on a busy machine lost.
 	if lost := lostAnswers(r); lost > 3*n || told.StreamsQuiet == 0 {
 		t.Errorf("%d answers lost, %d streams ended quietly", lost, told.StreamsQuiet)
 	}

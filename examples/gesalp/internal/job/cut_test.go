@@ -22,10 +22,12 @@ import (
 // deaf it drops what the server answers, then it closes.
 type cutting struct {
 	net.Listener
-	to   string
-	deaf atomic.Bool
-	mu   sync.Mutex
-	open []net.Conn
+	to      string
+	deaf    atomic.Bool
+	dropped chan struct{} // something was dropped; holds one
+	relays  sync.WaitGroup
+	mu      sync.Mutex
+	open    []net.Conn
 }
 
 func newCutting(t *testing.T, serverURL string) *cutting {
@@ -38,17 +40,17 @@ func newCutting(t *testing.T, serverURL string) *cutting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutting{Listener: ln, to: u.Host}
-	t.Cleanup(func() { ln.Close(); c.cut() })
-	go func() {
+	c := &cutting{Listener: ln, to: u.Host, dropped: make(chan struct{}, 1)}
+	t.Cleanup(func() { ln.Close(); c.cut(); c.relays.Wait() })
+	c.relays.Go(func() {
 		for {
 			client, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			go c.relay(client)
+			c.relays.Go(func() { c.relay(client) })
 		}
-	}()
+	})
 	return c
 }
 
@@ -63,8 +65,8 @@ func (c *cutting) relay(client net.Conn) {
 	c.mu.Lock()
 	c.open = append(c.open, client, server)
 	c.mu.Unlock()
-	go func() { _, _ = io.Copy(server, client); server.Close() }()
-	_, _ = io.Copy(hearing{client, &c.deaf}, server)
+	c.relays.Go(func() { _, _ = io.Copy(server, client); server.Close() })
+	_, _ = io.Copy(hearing{client, c}, server)
 	client.Close()
 }
 
@@ -80,11 +82,15 @@ func (c *cutting) cut() {
 
 type hearing struct {
 	io.Writer
-	deaf *atomic.Bool
+	of *cutting
 }
 
 func (h hearing) Write(b []byte) (int, error) {
-	if h.deaf.Load() {
+	if h.of.deaf.Load() {
+		select {
+		case h.of.dropped <- struct{}{}:
+		default:
+		}
 		return len(b), nil
 	}
 	return h.Writer.Write(b)
@@ -110,7 +116,7 @@ func TestQueue_AQuestionWhoseAnswerWasCutOffIsAskedAgain(t *testing.T) {
 	done := make(chan error, 1)
 	began := time.Now()
 	go func() { _, err := q.State(ctx, none); done <- err }()
-	time.Sleep(100 * time.Millisecond) // the question is with the server, its answer dropped
+	<-between.dropped // the answer
 	between.cut()
 	between.deaf.Store(false)
 	if err := <-done; !errors.Is(err, job.ErrNone) {
