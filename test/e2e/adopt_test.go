@@ -26,7 +26,7 @@ volumes: { data: {} }
 	answers(t, h.api())
 	c := call(t, "e2e-adopt-caller", h.project+"_default", "load", "-http", "svc:8000", "-rate", "100")
 	l := load.Start(load.Options{URL: h.api(), Rate: 150, Duration: 5 * time.Minute, WebSockets: -1, SSEs: -1,
-		SlowMax: 1500 * time.Millisecond, Mix: load.Mix{Fresh: 0.9, Slow: 0.1}})
+		SlowMax: 1500 * time.Millisecond, SlowFresh: true, Mix: load.Mix{Fresh: 0.9, Slow: 0.1}})
 	plan := h.with(map[string]string{"GESALP_RELEASE": "2"}, "plan")
 	h.deploy(2)
 	outside, inside := l.Stop(), c.report()

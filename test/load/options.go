@@ -28,6 +28,7 @@ type Options struct {
 	Conns      int           // connections of the keep-alive load, and of the POST load; 10
 	InFlight   int           // most requests at once, in the fresh and in the slow load; 256
 	SlowMax    time.Duration // longest delay the slow load asks for; 2 s
+	SlowFresh  bool          // the slow load opens a connection for each request
 	WebSockets int           // WebSocket streams open at once; 6, negative: none
 	SSEs       int           // SSE streams open at once; 6, negative: none
 	Seed       uint64        // of sizes, delays and bodies; 1

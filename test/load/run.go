@@ -129,7 +129,7 @@ func (p *plan) unary() {
 	add("keepalive", m.KeepAlive, p.o.Conns, drawGet(paths.KeepAlive))
 	add("fresh", m.Fresh, p.o.InFlight, drawFresh(paths.Fresh))
 	add("post", m.Post, p.o.Conns, drawPost(paths.Post, p.rng(1)))
-	add("slow", m.Slow, min(slow, p.o.InFlight), drawSlow(paths.Slow, p.o.SlowMax, p.rng(2)))
+	add("slow", m.Slow, min(slow, p.o.InFlight), drawSlow(paths.Slow, p.o.SlowMax, p.o.SlowFresh, p.rng(2)))
 }
 
 func (p *plan) streams() {

@@ -88,14 +88,14 @@ func drawFresh(path string) func(int, string) exchange {
 }
 
 // drawSlow asks for delays evenly between 0 and longest.
-func drawSlow(path string, longest time.Duration, rng *rand.Rand) func(int, string) exchange {
+func drawSlow(path string, longest time.Duration, fresh bool, rng *rand.Rand) func(int, string) exchange {
 	joint := "?"
 	if strings.Contains(path, "?") {
 		joint = "&"
 	}
 	return func(_ int, id string) exchange {
 		d := time.Duration(rng.Int64N(int64(longest) + 1))
-		return exchange{ID: id, Path: fmt.Sprintf("%s%sd=%dms", path, joint, d.Milliseconds())}
+		return exchange{ID: id, Path: fmt.Sprintf("%s%sd=%dms", path, joint, d.Milliseconds()), Fresh: fresh}
 	}
 }
 
