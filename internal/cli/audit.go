@@ -20,12 +20,12 @@ func (s *session) auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Show who changed what, from where, and what came of it",
 		Long: `Show who changed what, from where, with which files, and what came of it, newest
-first: every command that changes something, those that were refused too. Of all
-projects, or of the one named with --project-name. WHO is what the caller said,
-and beside it, where they differ, the user that the kernel names and who had
-logged in. FILES are known again by their digest: over the Compose files and the
-names of the env files. No value of a variable is in the log. Nothing in it can be
-changed; it keeps ` + "400" + ` days.`,
+first: every command that changes something, including those that were refused, of
+all projects or of the one named with --project-name. WHO is the user that the
+caller named, and, where they differ, the user that the kernel reports and the one
+who had logged in. FILES is a digest of the Compose files and the names of the env
+files. The log holds no value of a variable. Entries cannot be changed; they are
+kept for ` + "400" + ` days.`,
 		Example: "  steady audit --since 24h\n  steady audit -n 1 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

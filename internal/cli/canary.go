@@ -16,10 +16,10 @@ func (s *session) promoteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "promote [ROLLOUT]",
 		Short: "Go on to the next step of a canary at once",
-		Long: `Go on to the next step of a canary at once, or after the last one, or with --full,
-give the new release all: of the rollout given, else of the one that runs in the
-project. It returns at once; steady watch follows. A rollout that is paused stays
-paused at the next step, but not with --full.`,
+		Long: `Take the next step of a canary now; after the last step, or with --full, give the new
+release all traffic. It applies to the given rollout, or else to the project's
+running one, and returns at once; steady watch shows what follows. A paused rollout
+stays paused at the next step, unless --full is given.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.steer(c.Context(), c.CommandPath(), args, "promoted", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
@@ -27,7 +27,7 @@ paused at the next step, but not with --full.`,
 			})
 		},
 	}
-	c.Flags().BoolVar(&full, "full", false, "all steps that are left")
+	c.Flags().BoolVar(&full, "full", false, "skip the remaining steps")
 	return c
 }
 
@@ -35,9 +35,9 @@ func (s *session) pauseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pause [ROLLOUT]",
 		Short: "Keep a canary at the share it has",
-		Long: `Keep a canary at the share it has, until steady resume, also when the daemon is
-started again: of the rollout given, else of the one that runs in the project. The
-new release is watched on, and a failure still gives all to the old one again.`,
+		Long: `Keep a canary at its share until steady resume, also after a restart of the daemon:
+in the given rollout, or else in the project's running one. The new release is still
+watched, and a failure still shifts all traffic back to the old one.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.steer(c.Context(), c.CommandPath(), args, "paused", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {
@@ -51,9 +51,9 @@ func (s *session) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume [ROLLOUT]",
 		Short: "Let a paused canary go on",
-		Long: `Let a paused canary go on: of the rollout given, else of the one that runs in the
-project. The step takes the time that it had left; where the daemon was started anew
-meanwhile, all of it.`,
+		Long: `Let a paused canary go on: in the given rollout, or else in the project's running
+one. The step continues with the time it had left, or with its whole time if the
+daemon was restarted in between.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.steer(c.Context(), c.CommandPath(), args, "resumed", func(ctx context.Context, b api.Backend, r steady.Rollout) (steady.Stage, error) {

@@ -17,9 +17,9 @@ func (s *session) certificatesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "certificates",
 		Short: "Show the certificates of the project's routes",
-		Long: `Show the certificates of the hosts of the project's routes: where each comes from,
-who issued it, until when it is valid, and why it could not be had or renewed. A
-deploy does not wait for an ACME server: what it has not issued is asked for again
+		Long: `Show the certificates of the hosts in the project's routes: where each comes from,
+its issuer, how long it is valid, and why it could not be issued or renewed. A
+deploy does not wait for an ACME server: missing certificates are requested again
 in the background.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

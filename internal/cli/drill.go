@@ -31,27 +31,26 @@ func (s *session) drillCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drill SERVICE",
 		Short: "Rehearse a rollout under load and count what it loses",
-		Long: `Rehearse a rollout under load and count what it loses: the release that serves is
+		Long: `Rehearse a rollout under load and count what it loses. The serving release is
 replaced by itself, with the same files, environment and image, while this command
-sends requests to the published port and counts what becomes of each: lost by phase,
-statuses, latencies, the longest pause; beside it stands the proxy's own count.
-Neither the Compose file nor its directory is needed. The rollout is one like any
-other, with another release number, but that it goes at once: it is no canary, runs
-no hook but the one before a stop, and keeps nothing warm that was not. A rollback
-goes to where it would have gone without it.
+sends requests to the published port and counts losses by phase, statuses, latencies
+and the longest pause; the proxy's own count is shown beside it. Neither the Compose
+file nor its directory is needed. The rollout gets a release number like any other.
+It takes no canary steps, runs only the stop hook, and keeps no further release
+warm. A later rollback goes where it would have gone without the drill.
 
 The load is open loop: request i is due at start + i/rate, its latency counts from
-then, and nothing is sent twice. A request is lost that got no whole answer, or one
-of status 500 and above. Half of the requests are sent over connections that are
-kept, half over one each (--fresh). The load is GET of the probe's path, else of /,
-by HTTP/1.1, at the published port on this host or at the service's first route. It
-is real: choose a --path that may be asked for so often.
+then, and nothing is sent twice. A request without a complete answer, or with a
+status of 500 and above, is lost. Half of the requests use kept connections, the
+others one each (--fresh). The load is GET of the probe's path, or else of /, over
+HTTP/1.1, to the published port on this host or to the service's first route. The
+requests are real: choose a --path that may be requested so often.
 
-Before the rollout the load runs alone for as long as --for says. Where the service
-loses requests even then, or the load does not reach it through steady, nothing is
-rolled out and the exit status is 23. It is 5 where more than --loss-budget was lost,
-0 unless it is given, by the load's count or by the proxy's. Interrupting ends the
-load; a rollout that runs goes on.`,
+Before the rollout the load runs alone for as long as --for says. If requests are
+lost even then, or the load does not reach the service through steady, nothing is
+rolled out and the exit status is 23. It is 5 if more than --loss-budget was lost, 0
+unless given, by the load's count or by the proxy's. Interrupting this command ends
+the load; a running rollout goes on.`,
 		Example: `  steady drill api
   steady drill api --rate 200 --times 5 --path /health
   steady drill api --target https://api.example.org --path /v1/version`,

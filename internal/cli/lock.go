@@ -18,11 +18,10 @@ import (
 func (s *session) lockCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lock show|acquire|release",
-		Short: "Keep everybody from deploying for a while, or see who does",
-		Long: `Keep everybody from deploying for a while, or see who does. Every rollout has a
-lease of its services while it runs: it ends with the rollout. A person can take
-one too: it ends when it is released, or at its time, whatever the daemon does
-meanwhile.`,
+		Short: "Keep others from deploying for a while, or show who does",
+		Long: `Keep others from deploying for a while, or show who does. Every rollout has a lock
+on its services while it runs. A person can take one too: it ends when it is
+released or expires, whether or not a daemon runs.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -41,11 +40,11 @@ meanwhile.`,
 func (s *session) lockShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
-		Short: "Show who may change which services alone, and who waits",
-		Long: `Show who may change which services alone, and who waits for that, the first to be
-served first. A running rollout says every ` + steady.LeaseBeat.String() + ` that it still does (BEAT); its lease
-has expired ` + steady.RolloutLease.String() + ` after the last time, which only happens while no daemon runs: the
-next one takes up the rollout, and its lease, before it lets anybody else begin.`,
+		Short: "Show locks, who has them and who waits",
+		Long: `Show the locks on services, who has them, and who waits, in order. A running rollout
+renews its lock every ` + steady.LeaseBeat.String() + ` (BEAT). The lock expires ` + steady.RolloutLease.String() + ` after that, which only
+happens while no daemon runs: the next daemon continues the rollout, with its lock,
+before it accepts another.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -75,20 +74,20 @@ func (s *session) lockAcquire() *cobra.Command {
 	var span, waitLock time.Duration
 	c := &cobra.Command{
 		Use:   "acquire [all|SERVICE...]",
-		Short: "Take a lock: no rollout of these services begins until it is over",
-		Long: `Take a lock of the whole project, or of some services: no rollout of them begins
-until it is released or over, not even your own. What needs one fails with status
-11 and tells who has locked and why, or waits with --wait-lock. A rollout that
-runs is not disturbed: the lock waits for it, or fails. Maintenance and abort
-work as ever.`,
-		Example:           "  steady lock acquire --message 'the fair is on' --for 4h",
+		Short: "Lock services: no rollout of them begins until the lock ends",
+		Long: `Lock the whole project, or some services: no rollout of them begins until the lock
+is released or expires, not even your own. Commands that need it fail with exit
+status 11 and say who has it and why, or wait with --wait-lock. A running rollout is
+not disturbed: the lock waits for it (--wait-lock), or fails. Maintenance and abort
+work as usual.`,
+		Example:           "  steady lock acquire --message 'release freeze' --for 4h",
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.lock(c.Context(), steady.Lease{Services: named(args), Owner: s.who(), Message: message}, span, waitLock)
 		},
 	}
-	c.Flags().StringVarP(&message, "message", "m", "", "`text` that tells the others why")
-	c.Flags().DurationVar(&span, "for", steady.DefaultLease, "`duration` after which it is over by itself, at most "+steady.MaxLease.String())
+	c.Flags().StringVarP(&message, "message", "m", "", "`text` that says why")
+	c.Flags().DurationVar(&span, "for", steady.DefaultLease, "`duration` after which the lock expires, at most "+steady.MaxLease.String())
 	waitLockFlag(c.Flags(), &waitLock)
 	return c
 }
@@ -122,10 +121,10 @@ func (s *session) lockRelease() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "release [all|SERVICE...]",
 		Short: "Release a lock",
-		Long: `Release your own lock of the project, or of some services; somebody else's only with
---force. One that was taken of several services is released whole. The lease of a
-rollout that runs cannot be released: steady abort ends the rollout, and its lease
-with it. Where nothing is locked nothing is done.`,
+		Long: `Release your own lock on the project, or on some services; somebody else's only with
+--force. A lock on several services is released as a whole. The lock of a running
+rollout cannot be released: steady abort ends the rollout and its lock. If nothing
+is locked, nothing is done.`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())

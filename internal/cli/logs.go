@@ -22,15 +22,15 @@ func (s *session) logsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:               "logs [SERVICE...]",
 		Short:             "Show what containers wrote",
-		Long:              "Show what the project's containers wrote, those of all releases unless one is\nnamed; of a release whose deploy failed, what was\nkept of it. With --follow also what containers write that come later.",
+		Long:              "Show the logs of the project's containers, of all releases unless --release names one.\nOf a release whose deploy failed, show what was kept. With --follow, containers that\nare started later are included.",
 		ValidArgsFunction: s.completeServices,
 		RunE:              func(c *cobra.Command, args []string) error { return s.logs(c.Context(), f, args) },
 	}
 	fs := c.Flags()
-	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with what is written from now on")
+	fs.BoolVarP(&f.follow, "follow", "f", false, "follow: show new lines as they are written")
 	fs.StringVarP(&f.tail, "tail", "n", all, "last `number` of lines per container, or all")
 	fs.StringVar(&f.since, "since", "", "lines since a `time`: 10m, 2026-11-01T12:00:00Z")
-	fs.IntVar(&f.release, "release", 0, "of one `release` only")
+	fs.IntVar(&f.release, "release", 0, "show only this `release`")
 	fs.BoolVarP(&f.timestamps, "timestamps", "t", false, "show when each line was written")
 	fs.BoolVar(&f.noPrefix, "no-log-prefix", false, "leave out the container's name")
 	fs.Var(&s.shared.files, "file", "Compose `file`; -f is --follow here")

@@ -19,9 +19,9 @@ func (s *session) maintenanceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "maintenance on|off|status [SERVICE...]",
 		Short: "Show visitors a page instead of a service, and let the team through",
-		Long: `Show visitors a page instead of a service, and let the team through. Only
-published ports and routes are concerned: calls from within the project go on. A deploy
-meanwhile works as ever, and stays under maintenance.`,
+		Long: `Show visitors a page instead of a service, and let the team through. Only published
+ports and routes are affected: calls from within the project go on. Deploys work as
+usual, and the services stay under maintenance.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -51,19 +51,19 @@ func (s *session) maintenanceOn() *cobra.Command {
 		Short: "Answer 503 with a page on all published ports and routes, or those of some services",
 		Long: `Answer 503 with a page on all published ports and routes, or those of some services, with
 Retry-After and Cache-Control: no-store; with JSON where the client's Accept
-prefers that. It returns when what was in flight has ended: requests and streams
-have the clocks of x-steady.drain. From then on nothing reaches the services but
-what is let through. Without a service, services to come are concerned too.
+prefers that. It returns when requests and streams in flight have ended, within the
+times of x-steady.drain. From then on only allowed clients reach the services.
+Without a service, services that are added later are included.
 
-It lasts until maintenance off, through restarts of daemon and proxy. Repeated, it
-changes the settings. Ports that do not carry HTTP close new connections at once,
-but for peers in --allow. HTTP/2 without TLS gets the page as well.
+It lasts until maintenance off, also when daemon and proxy restart. Repeat it to
+change the settings. Ports that do not carry HTTP close new connections at once,
+except those of --allow. HTTP/2 without TLS gets the page as well.
 
-Let through are clients by address (--allow) and requests by a header
-(--allow-header), whose value is compared in constant time, and kept as a sum
-only. A value that begins with @ is read from that file. Behind a proxy, such as
-nginx on this host, the client's address is the last in X-Forwarded-For that is
-neither loopback nor in --trust. That header is believed only when the connection
+Clients are allowed by address (--allow), requests by a header (--allow-header),
+whose value is compared in constant time and stored as a hash only. A value that
+begins with @ is read from that file. Behind a proxy, such as nginx on this host,
+the client's address is the last in X-Forwarded-For that is neither loopback nor in
+--trust. That header is believed only when the connection
 itself comes from loopback or from --trust; there the proxy must set it or append
 to it, as nginx does with $proxy_add_x_forwarded_for.`,
 		Example: `  steady maintenance on --message "Back at 14:00" --retry-after 30m
@@ -80,9 +80,9 @@ to it, as nginx does with $proxy_add_x_forwarded_for.`,
 	fs := c.Flags()
 	fs.StringVar(&f.page, "page", "", "show the HTML of `file`, 64 KiB at most, instead of the built-in page")
 	fs.StringVar(&f.message, "message", "", "`text` of the built-in page, and of the answer in JSON")
-	fs.DurationVar(&f.retryAfter, "retry-after", steady.DefaultRetryAfter, "`duration` after which clients are told to come again")
-	fs.StringArrayVar(&f.allow, "allow", nil, "let clients of an `address` or a network through, such as 203.0.113.0/24; repeatable")
-	fs.StringArrayVar(&f.allowHeaders, "allow-header", nil, "let requests with a `header` through, \"Name: value\" or \"Name: @file\"; repeatable")
+	fs.DurationVar(&f.retryAfter, "retry-after", steady.DefaultRetryAfter, "`duration` after which clients should try again")
+	fs.StringArrayVar(&f.allow, "allow", nil, "allow clients of an `address` or network, such as 203.0.113.0/24; repeatable")
+	fs.StringArrayVar(&f.allowHeaders, "allow-header", nil, "allow requests with a `header`, \"Name: value\" or \"Name: @file\"; repeatable")
 	fs.StringArrayVar(&f.trust, "trust", nil, "believe X-Forwarded-For also of peers in a `network`; repeatable")
 	return c
 }
@@ -90,8 +90,8 @@ to it, as nginx does with $proxy_add_x_forwarded_for.`,
 func (s *session) maintenanceOff() *cobra.Command {
 	return &cobra.Command{
 		Use:   "off [all|SERVICE...]",
-		Short: "Open again",
-		Long:  "Open all services again, or those named. When it returns, the next request is\nthe service's.",
+		Short: "End a maintenance",
+		Long:  "End the maintenance of all services, or of those named. When it returns, the next\nrequest reaches the service.",
 		RunE:  func(c *cobra.Command, args []string) error { return s.maintain(c.Context(), args, nil) },
 	}
 }

@@ -17,8 +17,8 @@ func (s *session) nginxCommand() *cobra.Command {
 		Use:   "nginx",
 		Short: "Put the host's nginx before a service",
 		Long: `Write, test and enable a site of the host's nginx that passes requests on to a
-service's published port, which is steady's own. It is written once: no rollout
-changes it or reloads nginx. Without nginx nothing of this is needed.`,
+service's published port, on which steady listens. It is written once: no rollout
+changes it or reloads nginx. You need none of this without nginx.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -34,8 +34,8 @@ func (s *session) nginxRenderCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "render",
 		Short: "Print a site and touch nothing",
-		Long: `Print the site that install would write, in the words of the nginx that is
-installed here. It needs neither privileges nor a daemon.`,
+		Long: `Print the site that install would write, for the version of nginx that is installed
+here. It needs neither privileges nor a daemon.`,
 		Example: "  steady nginx render --domain api.example.org --service api",
 		Args:    siteArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -67,10 +67,10 @@ func (s *session) nginxInstallCommand() *cobra.Command {
 		Use:   "install",
 		Short: "Write a site, test it, enable it, reload nginx once",
 		Long: `Write a site into sites-available, enable it, test nginx's configuration with it
-and reload nginx once. Where anything fails everything is put back as it was. A
-file that steady did not write is shown as it would change, and replaced with
---yes only. Certificate and key are read before anything is touched. A site that
-is as it should be is left alone.`,
+and reload nginx once. If anything fails, everything is put back as it was. For a
+file that steady did not write, the changes are shown, and made only with --yes.
+Certificate and key are read before anything is touched. A site that is up to date
+is left alone.`,
 		Example: `  steady nginx install --domain api.example.org --service api
   steady nginx install --domain api.example.org --service api --certificate /etc/letsencrypt/live/api.example.org/fullchain.pem --certificate-key /etc/letsencrypt/live/api.example.org/privkey.pem`,
 		Args: siteArgs(cobra.NoArgs),
@@ -97,8 +97,8 @@ func (s *session) nginxRemoveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove SITE",
 		Short: "Disable and remove a site that steady wrote",
-		Long: `Disable and remove a site that steady wrote, test what is left, and reload nginx
-once. Where that fails the site is put back.`,
+		Long: `Disable and remove a site that steady wrote, test the remaining configuration, and
+reload nginx once. If that fails, the site is put back.`,
 		Args: siteArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			change, err := s.backend().RemoveSite(c.Context(), confDir, args[0])
@@ -149,9 +149,9 @@ func (s *session) nginxStatusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status SITE",
 		Short: "Show a site, nginx's own verdict, and who answers behind it",
-		Long: `Show whether a site is installed and enabled, what nginx -t says, where it passes
-requests on to and whether anybody answers there, and when nginx last reloaded.
-The exit status is 15 where nginx -t fails, nginx does not run, or nobody answers.`,
+		Long: `Show whether a site is installed and enabled, what nginx -t says, where the site
+passes requests, whether a service answers there, and when nginx last reloaded. The
+exit status is 15 if nginx -t fails, nginx does not run, or no service answers.`,
 		Args: siteArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			st, err := s.backend().SiteStatus(c.Context(), confDir, args[0])

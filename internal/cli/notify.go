@@ -15,10 +15,10 @@ func (s *session) notifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "notify status|test",
 		Short: "Show who was told of rollouts, and try whether telling works",
-		Long: `Show who was told of the project's rollouts, and try whether telling works. Whom to
-tell stands in x-steady.notify at the top of the Compose file: webhooks, Slack,
-commands. Messages are kept until they are delivered, or for a day; no rollout
-waits for them. docs/hooks.md tells what they hold and how they are signed.`,
+		Long: `Show the notifications about the project's rollouts, or send a test. The targets are
+in x-steady.notify at the top of the Compose file: webhooks, Slack, commands.
+Messages are kept until they are delivered, for at most a day; no rollout waits for
+them. docs/hooks.md describes their content and signature.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -38,7 +38,7 @@ func (s *session) notifyStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the last messages and what became of them",
-		Long:  "Show the project's last messages, newest first, and what became of each. Addresses\nare shown without their path.",
+		Long:  "Show the project's last messages, newest first, and whether each was delivered.\nAddresses are shown without their path.",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := s.project(c.Context())
@@ -67,9 +67,9 @@ func (s *session) notifyTest() *cobra.Command {
 	return &cobra.Command{
 		Use:   "test",
 		Short: "Send a test to each receiver of the Compose file",
-		Long: `Send a test to each receiver that the Compose file names, once, and show what came
-of it. The daemon sends it, as it would send the rest. The exit status is 1 where
-one was not told.`,
+		Long: `Send a test message to each target in the Compose file, once, and show the results.
+The daemon sends it, as it sends the others. The exit status is 1 if one was not
+delivered.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return s.testNotify(c.Context()) },
 	}

@@ -9,10 +9,10 @@ func (s *session) proxyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "proxy",
 		Short: "Run the proxy, which owns the published ports",
-		Long: `Run the proxy, which listens on the published ports and passes on what comes to
-the replicas that serve. It needs no Docker Engine and no daemon: it begins with
-the table it last had. The daemon starts it where nothing else does. At SIGHUP or
-SIGUSR1 it opens its access log anew.`,
+		Long: `Run the proxy, which listens on the published ports and passes requests to the
+serving replicas. It needs neither a Docker Engine nor a daemon: it starts with the
+routing table it last had. The daemon starts a proxy if none runs. At SIGHUP or
+SIGUSR1 it opens its access log again.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.absolute(); err != nil {

@@ -18,23 +18,23 @@ func (s *session) receiptCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "receipt [ROLLOUT]",
 		Short: "Show what was counted during a rollout",
-		Long: `Show what the proxy counted during a rollout: the one given, else the project's
-latest. For each release of each service its requests by status, what was lost, cut
-and retried, and its streams; how long answers took in the minute before, during the
-rollout and after the last shift; when each shift was and how long each phase took.
+		Long: `Show what the proxy counted during the given rollout, or else the project's latest:
+for each release of each service the requests by status, those that were lost, cut
+and retried, and the streams; latencies in the minute before, during the rollout and
+after the last shift; the time of each shift and the duration of each phase.
 
-Lost are requests that steady answered in the app's place (502, 503, 504) or that
-were broken off, those cut by the drain's clock included. Streams that the clock
-ended in their own protocol are closed, the others cut. What a proxy that died had
-counted since its last reading, a second before at most, is not known, and the
-receipt says so.`,
+Requests are lost if steady answered them instead of the app (502, 503, 504), or if
+they were broken off, including those cut at the end of a drain. Streams that a
+drain ended in their own protocol are closed, others are ended quietly or cut. If a
+proxy died, its counts since its last reading, at most a second, are missing, and
+the receipt says so.`,
 		Example: `  steady receipt
   steady receipt 41 --html receipt.html
   steady receipt --loss-budget 0.1% --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return s.receipt(c.Context(), args, page) },
 	}
-	c.Flags().StringVar(&page, "html", "", "write it as a page with plots to `file`, which needs nothing else; - is standard output")
+	c.Flags().StringVar(&page, "html", "", "write a page with plots to `file`; - is standard output")
 	s.addBudget(c.Flags())
 	return c
 }

@@ -29,8 +29,8 @@ func (s *session) releasesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "releases [SERVICE...]",
 		Short: "List releases, newest first",
-		Long: `List the project's releases, newest first, which of them serves, and whether its image
-is still on this machine (HERE). A rollback pulls an image that is gone by its
+		Long: `List the project's releases, newest first, with the serving ones marked, and whether
+each image is still on this machine (HERE). A rollback pulls a missing image by its
 digest; one that was built here can only be built again (rollback --rebuild).`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {

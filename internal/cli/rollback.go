@@ -19,16 +19,16 @@ func (s *session) rollbackCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback [SERVICE...]",
 		Short: "Go back to an older release: files, environment and image together",
-		Long: `Go back to an older release: what its Compose files said, its environment and its
-image, all as they were, but for the text of mounted files, which is named where it
-differs. Where nothing else does, nothing is changed, with status 0. Without a service, all services that serve the newest
-release go back to what each served before it. It is a rollout like any other, and
-can be rolled back itself with --to.
+		Long: `Go back to an older release, with the configuration, environment and image it had.
+The content of mounted files is not part of a release: files that differ are named.
+If nothing else differs, nothing is changed and the exit status is 0. Without a
+service, all services that serve the newest release go back to what each served
+before. A rollback is a rollout like any other; --to goes forward again.
 
-An image that is gone from this machine is pulled again by its digest. One that
-was built here and never had a digest can only be built anew, which --rebuild does,
-from the build context as it is now: check out the files of then first. That makes
-a new release, and gives its image the tag that the file names.`,
+An image that is missing on this machine is pulled again by its digest. One that was
+built here has no digest and can only be built again: check out the files of that
+time and use --rebuild. That makes a new release, and its image gets the tag that
+the file names.`,
 		Example: `  steady rollback
   steady rollback api --to 41
   git checkout v1.4 && steady rollback api --rebuild`,
@@ -48,7 +48,7 @@ a new release, and gives its image the tag that the file names.`,
 		},
 	}
 	c.Flags().IntVar(&to, "to", 0, "`release` to go back to (default: the one before)")
-	c.Flags().BoolVar(&rebuild, "rebuild", false, "build anew what is gone and cannot be pulled")
+	c.Flags().BoolVar(&rebuild, "rebuild", false, "build images that are missing and cannot be pulled")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once the rollout is accepted")
 	s.addBudget(c.Flags())
 	waitLockFlag(c.Flags(), &waitLock)

@@ -17,7 +17,7 @@ func (s *session) scaleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "scale SERVICE=N...",
 		Short:   "Change how many replicas of the serving release run",
-		Long:    "Change how many replicas of the serving release run. It makes no new release; what\nis taken away is drained first. The next deploy goes back to the number that the\nCompose file says.",
+		Long:    "Change how many replicas of the serving release run. It makes no new release.\nReplicas are drained before they are removed. The next deploy goes back to the number\nin the Compose file.",
 		Example: "  steady scale api=3 report-service=2",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -31,7 +31,7 @@ func (f *serviceFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.stateDir, "state", defaultStateDir, "`directory` of what must survive a reboot")
 	fs.StringVar(&f.runDir, "run-dir", defaultRunDir, "`directory` of the sockets")
 	fs.Var(&f.format, "log-format", "`format` of the log on standard error: text or json")
-	fs.Var(&f.level, "log-level", "least `level` that is logged: debug, info, warn or error")
+	fs.Var(&f.level, "log-level", "lowest `level` that is logged: debug, info, warn or error")
 	f.access.add(fs)
 }
 

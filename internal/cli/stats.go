@@ -21,10 +21,10 @@ func (s *session) statsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stats [SERVICE...]",
 		Short: "Show live what replicas use and how busy they are",
-		Long: `Show what each replica that runs uses of processors and memory, beside its limits,
-and what is in flight; for each service requests per second, errors and latencies of
-the last 5 to 10 seconds. On a terminal it goes on, a picture a second, until it is
-interrupted; else, and with --no-stream or --json, it shows one.`,
+		Long: `Show the CPU and memory that each running replica uses, with its limits, and what is
+in flight; for each service requests per second, errors and latencies of the last 5
+to 10 seconds. On a terminal it is updated every second until you interrupt it;
+otherwise, and with --no-stream or --json, it is shown once.`,
 		ValidArgsFunction: s.completeServices,
 		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())
@@ -37,7 +37,7 @@ interrupted; else, and with --no-stream or --json, it shows one.`,
 			return s.statsLive(c.Context(), project, args)
 		},
 	}
-	c.Flags().BoolVar(&once, "no-stream", false, "show one picture and exit")
+	c.Flags().BoolVar(&once, "no-stream", false, "show it once and exit")
 	return c
 }
 

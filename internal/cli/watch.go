@@ -13,9 +13,9 @@ func (s *session) watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch [ROLLOUT]",
 		Short: "Follow a rollout from its beginning",
-		Long: `Follow a rollout from its beginning to its end, and exit as the command that
-began it would: the one given, else the project's latest. Interrupting this
-command does not stop the rollout.`,
+		Long: `Show the given rollout, or else the project's latest, from its beginning to its end,
+and exit as the command that began it would. Interrupting this command does not stop
+the rollout.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := s.rollout(c.Context(), c.CommandPath(), args)

@@ -10,7 +10,7 @@ import (
 func assetKeys() []Key {
 	return []Key{{
 		Name: "assets", Type: "list of paths", Default: "none", parse: assets,
-		Doc: "Paths, such as /static/*, of files whose names change with each release. While the old replicas still stand beside the new ones, in the watch window (monitor) or kept warm, a GET or HEAD of such a path that the new release answers with 404 is asked of them, so that a page loaded before the shift still finds its files. * is any characters, slashes too. A path with an empty or a dot segment, an encoded slash or a backslash is never asked for.",
+		Doc: "Paths, such as /static/*, of files whose names change with each release. While the old replicas still run, in the watch window (monitor) or kept warm, a GET or HEAD of such a path that the new release answers with 404 is sent to them, so that a page loaded before the shift still finds its files. * matches any characters, slashes too. A path with an empty or a dot segment, an encoded slash or a backslash is never sent.",
 	}}
 }
 

@@ -40,17 +40,17 @@ func wantsCanary(service map[string]any) bool {
 func canaryKeys() []Key {
 	return []Key{
 		{Name: "canary", Type: "true | false", Default: "false", ServiceOnly: true, parse: boolean,
-			Doc: "Whether a new release is tried out beside the old one, by a share of what comes to the service, before all goes to it. A failure meanwhile gives all to the old one again at once, whatever failure_action says. Setting a key of it is true as well. Where old and new cannot stand side by side the plan says so and does without; a rollback never waits for it."},
+			Doc: "Whether a new release first gets a share of the service's traffic, beside the old one. A failure shifts all traffic back to the old release at once, whatever failure_action says. Setting one of its keys turns it on as well. If old and new cannot run side by side, the plan says so and leaves the canary out; so does every rollback."},
 		{Name: "canary.steps", Type: "list of percentages", Default: "[5%, 25%, 50%]", ServiceOnly: true, parse: shares,
-			Doc: "The new release's share, step by step, rising; then it gets all. 0% is for those alone who ask for it by canary.header. The share is of HTTP requests of clients without a cookie, of clients with one, and of TCP connections."},
+			Doc: "The new release's rising share in each step; after the last one it gets all. At 0% only requests with canary.header get it. The share applies to HTTP requests of clients without a cookie, to clients with one, and to TCP connections."},
 		{Name: "canary.every", Type: "duration", Default: steady.DefaultCanaryEvery.String(), ServiceOnly: true, parse: duration,
-			Doc: "How long each step lasts. The canaries of one rollout take their steps together, and each lasts as long as the longest."},
+			Doc: "How long each step lasts. The canaries of one rollout take their steps together; each step lasts as long as the longest of them says."},
 		{Name: "canary.header", Type: "name", Default: "none", ServiceOnly: true, parse: headerName,
-			Doc: "The name of a request header, such as X-Canary, that decides before all else: with the value always the new release answers, with never the old one. Whoever knows it may send it. The app sees it too, and may pass it on to the services that it calls."},
+			Doc: "The name of a request header, such as X-Canary, that decides before anything else: with the value always the new release answers, with never the old one. Every client that knows it can use it. The app gets it too, and may pass it on to the services that it calls."},
 		{Name: "canary.cookie", Type: "name | off", Default: steady.DefaultCanaryCookie, ServiceOnly: true, parse: cookieOrOff,
-			Doc: "The cookie that keeps a client at its release. Its value is a number, drawn once, that says from which share on the client gets the new release: so a client changes at most once, to the new one, and never back, and returning clients are shared like new ones. With off, each request is shared by itself, as calls from within the project and TCP connections are. HttpOnly, SameSite=Lax, Secure where the request came by HTTPS, until the browser ends."},
+			Doc: "The cookie that keeps a client at its release. Its value is a number, drawn once, that says at which share the client gets the new release: a client changes at most once, to the new one, and never back, and returning clients are shared like new ones. off: each request is shared by itself, as calls from within the project and TCP connections are. HttpOnly, SameSite=Lax, Secure if the request came by HTTPS, until the browser session ends."},
 		{Name: "canary.promote", Type: "auto | manual", Default: "auto", ServiceOnly: true, parse: promotion,
-			Doc: "Whether the next step comes by itself when the time of one is over. With manual it waits for steady promote, and watches on."},
+			Doc: "Whether the next step begins by itself when the time of one is over. manual: it waits for steady promote, and goes on watching."},
 	}
 }
 

@@ -16,7 +16,7 @@ const keyEphemeral = "ephemeral_volumes"
 func ephemeralKeys() []Key {
 	return []Key{{
 		Name: keyEphemeral, Type: "true | false | list of paths", Default: "false", ServiceOnly: true, parse: ephemeral,
-		Doc: "Anonymous volumes (VOLUME in the image, or an entry of volumes without a source) that hold nothing to keep, such as a cache: all of them, or those at these paths in the container. Each replica gets a new one, which is removed with it, and old and new can run side by side. Other anonymous volumes are carried over from release to release.",
+		Doc: "Anonymous volumes (VOLUME in the image, or an entry of volumes without a source) that hold nothing to keep, such as a cache: all of them, or those at these paths in the container. Each replica gets new ones, which are removed with it, and old and new can run side by side. Other anonymous volumes are carried over from release to release.",
 	}}
 }
 

@@ -15,13 +15,13 @@ import (
 func holdKeys() []Key {
 	return []Key{
 		{Name: "hold", Type: "on | off", Default: "on", parse: onOrOff,
-			Doc: "Whether requests and new connections wait at the proxy while a service is replaced whose old replica must go before the new one starts. Off: they get 503 meanwhile, and connections are reset."},
+			Doc: "Whether requests and new connections wait at the proxy while a service that cannot run twice is replaced. off: they get 503 meanwhile, and connections are reset."},
 		{Name: "hold.for", Type: "duration", Default: steady.DefaultHoldFor.String(), parse: someTime,
 			Doc: "How long each of them may wait; then 503 with Retry-After, and connections are closed."},
 		{Name: "hold.requests", Type: "number", Default: fmt.Sprint(steady.DefaultHoldRequests), parse: count,
-			Doc: "How many of them may wait at a time; what comes beyond is refused at once."},
+			Doc: "How many of them may wait at a time; more are refused at once."},
 		{Name: "hold.bytes", Type: "size", Default: "64MiB", parse: sized,
-			Doc: "How much of request bodies may be in memory meanwhile. Bodies above 64 KiB are left with their clients."},
+			Doc: "How much of request bodies may be in memory meanwhile. Of each body at most 64 KiB is read meanwhile."},
 	}
 }
 

@@ -113,22 +113,22 @@ func span(v any) (any, error) {
 // hookKeys are the settings of hooks.
 func hookKeys() []Key {
 	return []Key{
-		hookKey(steady.HookBefore, "Runs once per rollout that makes a new release, before any replica of it is created, when what the service depends on is ready: migrations. Its failure ends the rollout with nothing changed."),
-		hookOn(steady.HookBefore, "container | host", "Where: container is a one-off container of the new image, with the service's environment, volumes and networks, as docker compose run makes it."),
+		hookKey(steady.HookBefore, "Runs once per rollout that makes a new release, before any replica of it is created, when the services it depends on are ready: for migrations. If it fails, the rollout ends with nothing changed."),
+		hookOn(steady.HookBefore, "container | host", "Where it runs: container is a one-off container of the new image, with the service's environment, volumes and networks, as docker compose run makes it."),
 		hookTimeout(steady.HookBefore),
 		{Name: "hooks.before.on_rollback", Type: "true | false", Default: "false", parse: boolean,
 			Doc: "Whether it runs in a rollback too, from the older image."},
-		hookKey(steady.HookStop, "Runs before each old replica is stopped, after its drain; it is the old release's own. Its failure undoes the rollout. Not for one that was kept warm."),
-		hookOn(steady.HookStop, "exec | container | host", "Where: exec is in the old replica, container a one-off container of the old image."),
+		hookKey(steady.HookStop, "Runs before each old replica is stopped, after its drain; the old release's own hook is used. If it fails, the rollout is undone. It does not run for replicas that were kept warm."),
+		hookOn(steady.HookStop, "exec | container | host", "Where it runs: exec is in the old replica, container a one-off container of the old image."),
 		hookTimeout(steady.HookStop),
-		hookKey(steady.HookAfter, "Runs once all is done. Its failure is told and changes nothing."),
-		hookOn(steady.HookAfter, "exec | container | host", "Where: exec is in the first new replica, container a one-off container of the new image."),
+		hookKey(steady.HookAfter, "Runs after everything else. If it fails, that is reported and changes nothing."),
+		hookOn(steady.HookAfter, "exec | container | host", "Where it runs: exec is in the first new replica, container a one-off container of the new image."),
 		hookTimeout(steady.HookAfter),
 	}
 }
 
 func hookKey(moment, doc string) Key {
-	form := " A text is a line for /bin/sh -c, a list is its words; in a container of its own they go to the entrypoint, as with docker compose run."
+	form := " A string runs with /bin/sh -c; a list is passed to the entrypoint in a container, as with docker compose run, and run as it is elsewhere."
 	return Key{Name: "hooks." + moment + ".command", Type: "text | list", Default: "none", ServiceOnly: moment == steady.HookStop, parse: words, Doc: doc + form}
 }
 
@@ -143,5 +143,5 @@ func hookOn(moment, kinds, doc string) Key {
 
 func hookTimeout(moment string) Key {
 	return Key{Name: "hooks." + moment + ".timeout", Type: "duration", Default: steady.DefaultHookTimeout.String(), ServiceOnly: moment == steady.HookStop, parse: span,
-		Doc: "After that it is stopped, by its stop signal and then by force, and has failed."}
+		Doc: "After that it is stopped, first by its stop signal and then by SIGKILL, and counts as failed."}
 }

@@ -13,11 +13,11 @@ import (
 func ingressKeys() []Key {
 	return []Key{
 		{Name: "underscores_in_headers", Type: "true | false", Default: "false", parse: boolean,
-			Doc: "Whether request headers with an underscore in their name reach the app. They are dropped otherwise, as nginx does: CGI, WSGI and PHP cannot tell X_Forwarded_For from X-Forwarded-For. See docs/requests.md."},
+			Doc: "Whether request headers with an underscore in their name reach the app. They are dropped by default, as in nginx: CGI, WSGI and PHP cannot tell X_Forwarded_For from X-Forwarded-For. See docs/requests.md."},
 		{Name: "trusted_proxies", Type: "list of addresses", Default: steady.TrustedProxies, parse: trusted,
-			Doc: "Addresses or networks of proxies in front of steady whose X-Forwarded-For, X-Real-IP and the like reach the app, with TLS and without, in place of the default. Anybody else's are replaced or dropped."},
+			Doc: "Addresses or networks of proxies in front of steady whose X-Forwarded-For, X-Real-IP and the like reach the app, with TLS and without, instead of the default. The headers of other peers are replaced or dropped."},
 		{Name: "upgrades", Type: "list of protocols", Default: strings.Join(steady.DefaultUpgrades, ", "), parse: upgrades,
-			Doc: "Further protocols that a client may switch a connection to with the header Upgrade. h2c, HTTP and TLS never are."},
+			Doc: "Further protocols that a client may switch a connection to with the header Upgrade; never h2c, HTTP or TLS."},
 	}
 }
 

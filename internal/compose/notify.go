@@ -137,24 +137,24 @@ func notices(v any) (any, error) {
 func receiverKeys() []Key {
 	return []Key{
 		{Name: "webhook", Type: "URL", Default: "none", parse: address,
-			Doc: "It gets a POST with JSON. Redirects are not followed."},
+			Doc: "A URL that gets a POST with JSON. Redirects are not followed."},
 		{Name: "slack", Type: "URL", Default: "none", parse: address,
-			Doc: "An incoming webhook of Slack, or of whatever takes its form: it gets {\"text\": …}."},
+			Doc: "An incoming webhook of Slack, or of anything that accepts its format: it gets {\"text\": …}."},
 		{Name: "command", Type: "text | list", Default: "none", parse: words,
-			Doc: "Run on the host, in the project's directory, with the JSON as its input."},
+			Doc: "Run on the host, in the project's directory, with the JSON on its standard input."},
 		{Name: "secret_file", Type: "file", Default: "none", parse: text,
-			Doc: "The file of the secret that a webhook is signed with, which the daemon reads each time."},
+			Doc: "A file with the secret that signs a webhook; the daemon reads it each time."},
 		{Name: "secret_env", Type: "name", Default: "none", parse: variableName,
-			Doc: "The daemon's variable that holds the secret."},
+			Doc: "The daemon's environment variable that holds the secret."},
 		{Name: "on", Type: "list", Default: "all but unchanged", parse: notices,
-			Doc: "What it is told of: accepted, done, unchanged, failed, rolled-back, paused, aborted."},
+			Doc: "The events it gets: accepted, done, unchanged, failed, rolled-back, paused, aborted."},
 	}
 }
 
 // notifyKeys are the settings of notifications.
 func notifyKeys() []Key {
 	out := []Key{{Name: notifyKey, Type: "list", Default: "none", parse: list,
-		Doc: "Who is told of the project's rollouts: mappings of the keys below. At the top of the file only."}}
+		Doc: "The targets of notifications about the project's rollouts: mappings of the keys below. At the top of the file only."}}
 	for _, k := range receiverKeys() {
 		k.Name = notifyKey + "[]." + k.Name
 		out = append(out, k)

@@ -104,7 +104,7 @@ func directory(v any) (any, error) {
 func tlsKeys() []Key {
 	return []Key{
 		{Name: "tls", Type: "off", Default: "on", parse: off,
-			Doc: "Off serves routes without TLS, at the plain listener only."},
+			Doc: "off serves routes without TLS, at listen.http only."},
 		{Name: "tls.certificate", Type: "file", Default: "from the ACME server", parse: text,
 			Doc: "A certificate in PEM, the chain included; with tls.key. It is read again when the file changes."},
 		{Name: "tls.key", Type: "file", Default: "from the ACME server", parse: text,
@@ -112,9 +112,9 @@ func tlsKeys() []Key {
 		{Name: "tls.email", Type: "e-mail", Default: "none", parse: email,
 			Doc: "The contact of the ACME account."},
 		{Name: "tls.ca", Type: "URL", Default: steady.DefaultCA, parse: directory,
-			Doc: "The directory of the ACME server. Using it means to agree to its terms."},
+			Doc: "The directory of the ACME server. By using it you agree to its terms."},
 		{Name: "tls.ca_root", Type: "file", Default: "the system's roots", parse: text,
-			Doc: "A PEM file of roots that are trusted to be the ACME server."},
+			Doc: "A PEM file with the root certificates that the ACME server's own certificate is verified against."},
 	}
 }
 
@@ -122,7 +122,7 @@ func tlsKeys() []Key {
 func routeKeys() []Key {
 	keys := []Key{
 		{Name: "routes", Type: "list", Default: "none", parse: list,
-			Doc: `What comes to the service by host and path: "api.example.ch/v1", or mappings of the keys below. The closest host and the longest path win. At the top each entry names its service.`},
+			Doc: `The hosts and paths that lead to the service: "api.example.ch/v1", or mappings of the keys below. The closest host and the longest path win. At the top each entry names its service.`},
 	}
 	for _, k := range entryKeys(true) {
 		if !strings.HasPrefix(k.Name, tlsKey) {
@@ -133,9 +133,9 @@ func routeKeys() []Key {
 	keys = append(keys, Key{Name: "routes[].tls", Type: "as tls", Default: "as tls", Doc: "tls for this host alone."})
 	return append(keys,
 		Key{Name: "listen.http", Type: "address", Default: steady.DefaultListenHTTP, parse: listenAddr,
-			Doc: "Where routes without TLS are served, challenges of ACME answered, and all else sent to HTTPS with a 308."},
+			Doc: "The address that serves routes without TLS, answers ACME challenges, and redirects everything else to HTTPS with a 308."},
 		Key{Name: "listen.https", Type: "address", Default: steady.DefaultListenHTTPS, parse: listenAddr,
-			Doc: "Where routes are served with TLS: HTTP/1.1 and HTTP/2 over TCP, HTTP/3 over UDP."},
+			Doc: "The address that serves routes with TLS: HTTP/1.1 and HTTP/2 over TCP, HTTP/3 over UDP."},
 	)
 }
 
@@ -145,7 +145,7 @@ func entryKeys(top bool) []Key {
 		{Name: "host", Type: "host", Default: "required", parse: routeHost,
 			Doc: `"*.example.ch" is any one label before it, "*" any host; an exact host wins.`},
 		{Name: "path", Type: "path", Default: "/", parse: routePath,
-			Doc: "The path and all below it, by whole segments. The app sees the path as it came."},
+			Doc: "The path and everything below it, by whole segments. The app gets the path unchanged."},
 		{Name: "port", Type: "port", Default: "the only one under ports and expose", parse: port,
 			Doc: "The port in the container."},
 		{Name: "protocol", Type: "http | h2c | grpc", Default: "from app_protocol, else http", parse: upstreamProtocol,
@@ -153,7 +153,7 @@ func entryKeys(top bool) []Key {
 	}
 	if top {
 		keys = append(keys, Key{Name: "service", Type: "service", Default: "required at the top", parse: text,
-			Doc: "Whose requests they are. Within a service it is that one."})
+			Doc: "The service that gets the requests. Within a service it is that service."})
 	}
 	return append(keys, tlsKeys()...)
 }

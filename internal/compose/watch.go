@@ -17,13 +17,13 @@ func watchKeys() []Key {
 	d := steady.DefaultWatch()
 	return []Key{
 		{Name: "watch.errors", Type: "share | off", Default: "max_failure_ratio, else " + percent(d.Errors), parse: shareOrOff,
-			Doc: "The share of the new release's requests, such as 1% or 0.01, that may fail in the watch window: answered with 500 and above, or lost. More are a failure where they are also half as many again as of the release before. Overrides deploy.update_config.max_failure_ratio, which also is the share of its replicas that may die."},
+			Doc: "The share of the new release's requests, such as 1% or 0.01, that may fail in the watch window: answered with 500 and above, or lost. More than that is a failure if it is also more than 1.5 times the share of the old release. Overrides deploy.update_config.max_failure_ratio, which is also the share of its replicas that may die."},
 		{Name: "watch.latency", Type: "factor | off", Default: strconv.FormatFloat(d.Latency, 'g', -1, 64), parse: factorOrOff,
-			Doc: "How many times slower than the release before the new one may be in the watch window, by half or by a quarter of its answers; slower by less than 10ms is not slower."},
+			Doc: "How many times slower than the old release the new one may be in the watch window, by half or by a quarter of its answers; differences of less than 10ms do not count."},
 		{Name: "watch.after", Type: "duration", Default: d.After.String(), parse: duration,
-			Doc: "How long from the shift latency is not judged, as a process that has just begun is slow: longer where it has to warm up."},
+			Doc: "For how long after the shift latency is not judged, since a process that has just started is slow. Set it longer if the service has to warm up."},
 		{Name: "warm", Type: "duration", Default: "0s", parse: duration,
-			Doc: "How long the replicas of the release before are kept running, without traffic, after a rollout, so that a rollback has only to shift. They take memory meanwhile. Not where old and new cannot stand beside each other, not for a service without ports and routes, which would go on with its own work, and not with internal: off."},
+			Doc: "How long the old replicas are kept running, without traffic, after a rollout, so that a rollback only has to shift. They use memory meanwhile. It has no effect if old and new cannot run side by side, if the service has no ports and routes, or with internal: off."},
 	}
 }
 
