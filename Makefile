@@ -35,14 +35,18 @@ lint:
 	cd examples/gesalp && $(GO) vet ./...
 	cd test/inner/client && $(GO) vet ./...
 
+# Tests mostly wait, for clocks and for one another: more of one package run at a time than
+# there are cores. Those that bear no company have no t.Parallel.
+export PARALLEL ?= 8
+
 PACKAGES = $$($(GO) list ./... | grep -v /test/e2e)
 
 unit: ## the tests that need neither root nor an Engine, nginx or Chromium
-	$(GO) test -short -race -shuffle=on -count=1 -timeout 10m $(PACKAGES)
+	$(GO) test -short -race -shuffle=on -count=1 -parallel $(PARALLEL) -timeout 10m $(PACKAGES)
 	cd examples/gesalp && $(GO) test -short -race -shuffle=on -count=1 -timeout 5m ./...
 
 packages: # unit's tests and those of the same packages that need root, an Engine or nginx
-	$(GO) test -race -shuffle=on -count=1 -timeout 20m $(PACKAGES)
+	$(GO) test -race -shuffle=on -count=1 -parallel $(PARALLEL) -timeout 20m $(PACKAGES)
 	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
 
 e2e:

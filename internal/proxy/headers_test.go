@@ -225,7 +225,7 @@ func TestKnown_TheProbesPortSpeaksHTTPFromTheStart(t *testing.T) {
 			continue
 		}
 		c := way.raw(t)
-		_, _ = io.WriteString(c, "get / htt\r\n\r\n")
+		_, _ = io.WriteString(c, malformed[0])
 		if a := readHTTP1(c, "GET"); a.status != 400 {
 			t.Errorf("%s: %+v", way.name, a)
 		}

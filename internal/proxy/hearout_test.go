@@ -72,6 +72,7 @@ func TestHTTP_WhoIsRefusedIsHeardOut(t *testing.T) {
 // Who stops in the middle of a body is heard for a while, and then the connection ends:
 // also where the way to the app still waits for the rest.
 func TestHTTP_WhoFallsSilentIsNotHeardForEver(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.HTTP, proxy.Limits{}, tcpBackend(t, "a", 1, func(c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 			io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")

@@ -219,6 +219,7 @@ func TestHTTP_UploadIsReadWhileItIsSent(t *testing.T) {
 }
 
 func TestLimits_OversizedHeadIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.Auto, proxy.Limits{MaxHeaderBytes: 8 << 10}, backend(t, "a", 1, says("a")))
 	c := r.dial()
 	c.send("GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", 32<<10) + "\r\n\r\n")
@@ -228,6 +229,7 @@ func TestLimits_OversizedHeadIsRefused(t *testing.T) {
 }
 
 func TestLimits_OversizedBodyIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.Auto, proxy.Limits{MaxBody: 100 << 10}, backend(t, "a", 1, http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })))
 	for name, body := range map[string]io.Reader{
@@ -262,6 +264,7 @@ func TestLimits_SlowHeadIsCut(t *testing.T) {
 }
 
 func TestLimits_SlowBodyIsCutWith408(t *testing.T) {
+	t.Parallel()
 	u := backend(t, "a", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	r := newRig(t, steady.Auto, proxy.Limits{BodyIdle: 100 * time.Millisecond}, u)
 	for _, length := range []int{1000, 1 << 20} { // read beforehand, and streamed
@@ -290,6 +293,7 @@ func TestLimits_SteadyUploadSlowerThanBodyIdleGoesThrough(t *testing.T) {
 }
 
 func TestHTTP_IdleConnectionStaysOpenAndServesAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.Auto, proxy.Limits{ReadHeaderTimeout: 50 * time.Millisecond, BodyIdle: 50 * time.Millisecond},
 		backend(t, "a", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })))
 	c := r.dial()

@@ -32,13 +32,14 @@ const (
 func replicaAt(n int) string { return fmt.Sprintf("127.0.2.%d", n) }
 
 // inNamespace runs the test once more as a process in a network namespace of its
-// own, and there says true.
+// own, beside others, and there says true.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it needs root: make test runs it")
 	}
 	if os.Getenv("STEADY_TEST_NETNS") != t.Name() {
+		t.Parallel()
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), "STEADY_TEST_NETNS="+t.Name())
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

@@ -52,8 +52,37 @@ func TestLimits_ConnectionsBeyondTheMostWaitAndAreServedLater(t *testing.T) {
 func TestHTTP_ListenerAnswersWhatIsNotHTTPItself(t *testing.T) {
 	r := newRig(t, steady.HTTP, proxy.Limits{}, backend(t, "a", 1, says("a")))
 	c := r.dial()
-	c.send("nonsense\r\n\r\n")
+	c.send("this is nonsense\r\n\r\n")
 	if res := c.response(); res.StatusCode != http.StatusBadRequest {
 		t.Error(res.Status)
+	}
+}
+
+// What is shorter than HTTP/2's preface is answered when the rest of that is late.
+func TestLimits_AShortMalformedHeadIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{steady.HTTP, steady.Auto} {
+		app := &wireApp{}
+		r := newRig(t, protocol, proxy.Limits{ReadHeaderTimeout: time.Second}, tcpBackend(t, "a", 1, app.serve))
+		for range 3 { // from then on the app is known to speak HTTP
+			if status, _ := r.get("/"); status != http.StatusOK {
+				t.Fatal(status)
+			}
+		}
+		app.take()
+		var conns []*conn
+		for _, head := range []string{"nonsense\r\n\r\n", "get / htt\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n"} {
+			c := r.dial()
+			c.send(head)
+			conns = append(conns, c)
+		}
+		for _, c := range conns {
+			if res := c.response(); res.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s: %s", protocol, res.Status)
+			}
+		}
+		if heads := app.take(); len(heads) > 0 {
+			t.Errorf("%s: the app saw %q", protocol, heads)
+		}
 	}
 }

@@ -74,6 +74,7 @@ func TestTCP_AnAnswerUnderWayIsDeliveredBeforeTheEnd(t *testing.T) {
 // Clients that keep their connections and ask again and again, each when it has been
 // answered and rested: they lose no answer, however often their streams are ended.
 func TestTCP_ClientsThatKeepAskingLoseNoAnswer(t *testing.T) {
+	t.Parallel()
 	const clients, ends = 20, 6
 	u := tcpBackend(t, "a", 1, answering(20*time.Millisecond))
 	r := newRig(t, steady.TCP, proxy.Limits{}, u)

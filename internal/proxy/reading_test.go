@@ -58,6 +58,7 @@ func TestReading_TellsWhatWasCountedBetweenTwo(t *testing.T) {
 // What nothing was counted of since is left out, however it is asked for: who asks
 // every second must not be told of every release there ever was.
 func TestReading_LeavesOutReleasesThatAreQuiet(t *testing.T) {
+	t.Parallel()
 	one, two := backend(t, "api-1", 1, http.NotFoundHandler()), backend(t, "api-2", 2, http.NotFoundHandler())
 	r := newRig(t, steady.HTTP, proxy.Limits{}, one)
 	r.get("/")

@@ -190,6 +190,7 @@ func TestRetry_MatrixOfPooledConnectionsThatDie(t *testing.T) {
 }
 
 func TestRetry_ConnectionThatIdledTooLongIsNotUsedForAPost(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	conns := map[string]bool{}
 	u := backend(t, "a", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -256,6 +256,7 @@ func TestHold_WhoIsTriedAgainWaits(t *testing.T) {
 }
 
 func TestHold_TheAccessLogTellsOfTheWait(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.HTTP, proxy.Limits{}, backend(t, "a", 1, says("old")))
 	r.stop()
 	r.options.Access = proxy.AccessLog{Path: filepath.Join(t.TempDir(), "log")}

@@ -340,6 +340,7 @@ func TestDrain_CutsRequestsThatOutliveTheirClock(t *testing.T) {
 }
 
 func TestDrain_ClientThatDoesNotReadIsCutToo(t *testing.T) {
+	t.Parallel()
 	u := backend(t, "a", 1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.CopyN(w, zeros{}, 64<<20) }))
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
 	c := r.dial()

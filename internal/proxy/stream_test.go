@@ -107,6 +107,7 @@ func TestWebSocket_SurvivesAShiftAndIsClosedWithItsCodeAtTheClocksEnd(t *testing
 }
 
 func TestWebSocket_CloseFrameNeverCutsAMessageInTwo(t *testing.T) {
+	t.Parallel()
 	u := backend(t, "a", 1, wsApp(new(atomic.Int64)))
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
 	for range 3 {
@@ -260,6 +261,7 @@ func TestSSE_EventsArriveAtOnceAndTheStreamEndsBetweenTwo(t *testing.T) {
 }
 
 func TestSSE_StreamStuckWithinAnEventIsCut(t *testing.T) {
+	t.Parallel()
 	next := make(chan string)
 	u := backend(t, "a", 1, sseApp(next))
 	r := newRig(t, steady.Auto, proxy.Limits{}, u)
@@ -359,6 +361,7 @@ func TestAuto_SilentClientOfAnHTTPServiceIsServedWhenItSpeaks(t *testing.T) {
 }
 
 func TestAuto_NothingIsLearntWhereNobodyCouldBeAsked(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, steady.Auto, proxy.Limits{})
 	c := r.dial()
 	expectSilence(t, c, 200*time.Millisecond) // asked, in vain
@@ -407,6 +410,7 @@ func TestAuto_SilentClientIsMovedWhenAShiftComesWhileItWaits(t *testing.T) {
 }
 
 func TestTCP_DrainEndsWithAFinThenAReset(t *testing.T) {
+	t.Parallel()
 	u := tcpBackend(t, "a", 1, func(c net.Conn) { io.Copy(c, c) })
 	r := newRig(t, steady.TCP, proxy.Limits{}, u)
 	c := r.dial()

@@ -70,7 +70,12 @@ func http1(name string, dial func(t *testing.T) net.Conn) wireWay {
 }
 
 func readHTTP1(c net.Conn, method string) wireAnswer {
-	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	return nextHTTP1(bufio.NewReader(c), method)
+}
+
+// nextHTTP1 reads one answer of several.
+func nextHTTP1(r *bufio.Reader, method string) wireAnswer {
+	res, err := http.ReadResponse(r, &http.Request{Method: method})
 	if err != nil {
 		return wireAnswer{}
 	}
