@@ -48,14 +48,6 @@ func (i *Ingress) Switches(protocol string) bool {
 		(slices.Contains(DefaultUpgrades, protocol) || i != nil && slices.Contains(i.Upgrades, protocol))
 }
 
-// Same says whether both are alike; nil is the default.
-func (i *Ingress) Same(o *Ingress) bool {
-	if i == nil || o == nil {
-		return i == o
-	}
-	return i.Underscores == o.Underscores && slices.Equal(i.Upgrades, o.Upgrades) && slices.Equal(i.Trusted, o.Trusted) && slices.Equal(i.HTTPPorts, o.HTTPPorts)
-}
-
 // Entry is the ingress of a release: what the files say, and where its probe asks
 // over HTTP.
 func (s Spec) Entry() *Ingress {

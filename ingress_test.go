@@ -27,7 +27,7 @@ func TestSpec_EntryNamesThePortThatAnsweredHTTP(t *testing.T) {
 		"https": {steady.Probe{Kind: steady.ProbeHTTP, Port: 443, Scheme: "https"}, nil},
 		"tcp":   {steady.Probe{Kind: steady.ProbeTCP, Port: 80}, nil},
 	} {
-		if got := (steady.Spec{Probe: c.probe}).Entry(); !got.Same(c.want) {
+		if got := (steady.Spec{Probe: c.probe}).Entry(); !steady.Equal(got, c.want) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

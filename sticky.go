@@ -17,14 +17,6 @@ type Sticky struct {
 	TTL    time.Duration `json:"ttl,omitempty"` // from when it is set; 0: until the browser ends
 }
 
-// Same says whether both keep clients in the same way; nil keeps none.
-func (s *Sticky) Same(o *Sticky) bool {
-	if s == nil || o == nil {
-		return s == o
-	}
-	return *s == *o
-}
-
 // StickyToken is the cookie's value for a container. It tells nothing of the
 // container to who does not know its ID.
 func StickyToken(id string) string {

@@ -28,7 +28,7 @@ func ingressOf(own settings) *steady.Ingress {
 		Upgrades:    setting[[]string](own, "upgrades", nil),
 		Trusted:     setting[[]netip.Prefix](own, "trusted_proxies", nil),
 	}
-	if out.Same(&steady.Ingress{}) {
+	if steady.Equal(out, steady.Ingress{}) {
 		return nil
 	}
 	return &out

@@ -22,7 +22,7 @@ services:
 			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")}},
 	}
 	for _, s := range p.Specs {
-		if !s.Ingress.Same(want[s.Service]) {
+		if !steady.Equal(s.Ingress, want[s.Service]) {
 			t.Errorf("%s: %+v, want %+v", s.Service, s.Ingress, want[s.Service])
 		}
 	}

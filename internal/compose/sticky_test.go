@@ -23,7 +23,7 @@ services:
 		"plain": {Cookie: "steady", TTL: time.Hour},
 	}
 	for _, s := range p.Specs {
-		if !s.Sticky.Same(want[s.Service]) {
+		if !steady.Equal(s.Sticky, want[s.Service]) {
 			t.Errorf("%s: %+v, want %+v", s.Service, s.Sticky, want[s.Service])
 		}
 	}

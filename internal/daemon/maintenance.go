@@ -220,11 +220,3 @@ func (r *router) notice(t *steady.Table, route steady.Route) string {
 	}
 	return m.Ref()
 }
-
-// sameNotices says whether both tables show the same to the same.
-func sameNotices(a, b steady.Table) bool { return reflect.DeepEqual(a.Maintenance, b.Maintenance) }
-
-func samePool(x, y steady.Pool) bool {
-	return x.Name == y.Name && slices.Equal(x.Upstreams, y.Upstreams) && x.Sticky.Same(y.Sticky) && x.Ingress.Same(y.Ingress) && x.Maintenance == y.Maintenance &&
-		same(x.Hold, y.Hold) && same(x.Split, y.Split) && slices.Equal(x.Elders, y.Elders) && slices.Equal(x.Assets, y.Assets)
-}

@@ -193,7 +193,7 @@ func TestRouter_StickinessIsInTheTable(t *testing.T) {
 	r.Sticky = &steady.Sticky{Cookie: "at"}
 	p.serve(t, r)
 	table, err := p.proxy.Table(t.Context())
-	if err != nil || !table.Pools[0].Sticky.Same(r.Sticky) {
+	if err != nil || !steady.Equal(table.Pools[0].Sticky, r.Sticky) {
 		t.Errorf("table %+v, %v", table, err)
 	}
 }

@@ -77,7 +77,7 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 	}
 	ls = append(ls, hosted(routes)...)
 	slices.SortFunc(ls, func(a, b steady.Listener) int { return int(a.Port) - int(b.Port) })
-	return r.proxy.Free(ctx, slices.CompactFunc(ls, sameListener))
+	return r.proxy.Free(ctx, slices.CompactFunc(ls, steady.Equal[steady.Listener]))
 }
 
 // foreign is steady.ErrPortTaken where another project publishes the port through
@@ -265,8 +265,7 @@ func (r *router) learn(ctx context.Context, routes []steady.Route) error {
 func sameRoutes(a, b []steady.Route) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x steady.Route) bool {
 		return !slices.ContainsFunc(b, func(y steady.Route) bool {
-			return x.Project == y.Project && x.Service == y.Service && x.Release == y.Release && x.Held == y.Held && x.Redirect == y.Redirect &&
-				slices.Equal(x.Replicas, y.Replicas) && slices.Equal(x.Ports, y.Ports) && slices.Equal(x.Rules, y.Rules) && x.Sticky.Same(y.Sticky) && x.Ingress.Same(y.Ingress) && samePassage(x, y)
+			return steady.Equal(x, y)
 		})
 	})
 }
