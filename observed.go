@@ -66,6 +66,8 @@ type Replica struct {
 	Process   Process           `json:"-"`                  // its first process, where whoever asked has looked for it
 	HostNet   bool              `json:"host_net,omitempty"` // network_mode: host; its address is the host's
 	Volumes   []MountedVolume   `json:"volumes,omitempty"`  // volumes and bind mounts, by path
+	Refused   string            `json:"-"`                  // why the Engine could not start it the last time; empty: it could
+	Joined    map[string]string `json:"-"`                  // kind of namespace → ID of the container whose it is; see Shared
 }
 
 // MountedVolume is what a replica has mounted at a path.
@@ -74,6 +76,14 @@ type MountedVolume struct {
 	Name      string `json:"name"`                // of the volume; the host's path of a bind mount
 	Anonymous bool   `json:"anonymous,omitempty"` // it is to be found again by the replica's successor
 	Ephemeral bool   `json:"ephemeral,omitempty"` // anonymous, and removed with the replica
+}
+
+// Outlived says whether the replica runs in a namespace that was another container's and
+// has ended: host is the one that it should share with, and was started again, or is
+// another container by now.
+func (r Replica) Outlived(kind string, host Replica) bool {
+	id := r.Joined[kind]
+	return id != "" && (id != host.ID || host.Started.After(r.Started))
 }
 
 // Running says whether the replica's process runs now.

@@ -112,6 +112,8 @@ type ServicePlan struct {
 	Once        bool          `json:"once,omitempty"`    // the release before ran to its end: this one is given time to do so
 
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
+	Shares  []string     `json:"shares,omitempty"`  // services whose namespaces or volumes it shares, or shared so far, each once
+	Lends   bool         `json:"lends,omitempty"`   // others live in its network, and may open its ports
 
 	// Elsewhere is the directory that what serves was deployed from, where that is another one.
 	Elsewhere string `json:"elsewhere,omitempty"`
@@ -160,11 +162,23 @@ type Step struct {
 	Needs   []string      `json:"needs,omitempty"`   // IDs of earlier steps
 	Cause   string        `json:"cause,omitempty"`
 
+	// Shares are the replicas whose namespaces or volumes the one that StepCreate makes
+	// has, by the names that its spec has for them.
+	Shares map[string]string `json:"shares,omitempty"`
+	Ask    string            `json:"ask,omitempty"` // StepProbe: AskProbe or AskRunning; empty: its probe and its ports
+
 	Mounts []AnonymousVolume `json:"anonymous_volumes,omitempty"` // StepCreate: those of the replica; StepClean: those to remove
 
 	Stands bool `json:"stands,omitempty"` // StepPrepare, StepHolder, StepCreate: it was there before the rollout, whose undo leaves it
 	Own    bool `json:"own,omitempty"`    // StepStop, StepRemove: done only where the rollout made the replica
 }
+
+// What a replica is asked while those that live in its network, and may open its ports,
+// do not run yet.
+const (
+	AskProbe   = "probe"   // its probe, but not its ports
+	AskRunning = "running" // whether it stays up, as its probe asks a published port
+)
 
 // Changes says whether the plan does anything.
 func (p Plan) Changes() bool { return len(p.Steps) > 0 }

@@ -98,7 +98,7 @@ func order(model *types.Project) []string {
 			return
 		}
 		seen[name] = true
-		for _, dep := range sortedKeys(service.DependsOn) {
+		for _, dep := range append(sortedKeys(service.DependsOn), sharedByName(model, service)...) {
 			visit(dep)
 		}
 		out = append(out, name)

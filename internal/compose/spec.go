@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func specOf(ctx context.Context, model *types.Project, s types.ServiceConfig, c 
 		Internal:      setting(own, "internal", ""),
 		State:         stateOf(model, s),
 		Contents:      contentsOf(model, s),
-		DependsOn:     dependenciesOf(s),
+		DependsOn:     dependenciesOf(model, s),
 		Job:           isJob(model, s.Name),
 		Replicas:      s.GetScale(),
 		Probe:         probe,
@@ -130,14 +131,48 @@ func graceOf(s types.ServiceConfig) time.Duration {
 }
 
 // dependenciesOf includes those that Compose infers from links, volumes_from and
-// shared namespaces.
-func dependenciesOf(s types.ServiceConfig) []steady.Dependency {
+// shared namespaces, and those whose container is named there.
+func dependenciesOf(model *types.Project, s types.ServiceConfig) []steady.Dependency {
 	var out []steady.Dependency
 	for _, name := range sortedKeys(s.DependsOn) {
 		d := s.DependsOn[name]
 		out = append(out, steady.Dependency{Service: name, Condition: d.Condition, Required: d.Required})
 	}
+	for _, name := range sharedByName(model, s) {
+		if _, stands := s.DependsOn[name]; !stands {
+			out = append(out, steady.Dependency{Service: name, Condition: types.ServiceConditionStarted, Required: true})
+		}
+	}
 	return out
+}
+
+// sharedByName are the services of the project with whose containers one shares by the
+// containers' names, sorted.
+func sharedByName(model *types.Project, s types.ServiceConfig) []string {
+	var out []string
+	for _, from := range append([]string{s.NetworkMode, s.Ipc, s.Pid}, s.VolumesFrom...) {
+		container, ok := strings.CutPrefix(from, types.ContainerPrefix)
+		if !ok {
+			continue
+		}
+		container, _, _ = strings.Cut(container, ":")
+		if name := named(model, container); name != "" && name != s.Name && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// named is the service to one of whose containers Compose gives a name, empty for none.
+func named(model *types.Project, container string) string {
+	for name, s := range model.Services {
+		number, ok := strings.CutPrefix(container, model.Name+"-"+name+"-")
+		if n, err := strconv.Atoi(number); s.ContainerName == container || ok && err == nil && n > 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 func isJob(model *types.Project, name string) bool {

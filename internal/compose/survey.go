@@ -178,7 +178,7 @@ func declaredOf(model *types.Project, s types.ServiceConfig, at *places) (steady
 			Project: model.Name, Service: s.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles,
 			Image: api.GetImageNameOrDefault(s, model.Name), ContainerName: s.ContainerName, NetworkMode: s.NetworkMode,
 			Restart: s.Restart, StopGrace: graceOf(s), Ports: ports, Internal: setting(own, "internal", ""),
-			State: stateOf(model, s), DependsOn: dependenciesOf(s), Job: isJob(model, s.Name), Replicas: s.GetScale(),
+			State: stateOf(model, s), DependsOn: dependenciesOf(model, s), Job: isJob(model, s.Name), Replicas: s.GetScale(),
 			Probe: probe, Update: updateOf(s, own), Drain: drainOf(own),
 		},
 		Builds: s.Build != nil, Command: s.Command, Entrypoint: s.Entrypoint, Dockerfile: runsOf(s.Build),

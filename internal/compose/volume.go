@@ -34,8 +34,12 @@ func volumesOf(model *types.Project, s types.ServiceConfig, c calls) []steady.Vo
 // replicas side by side would both write there. Named volumes go by their name on
 // the Engine, binds by host path. Anonymous volumes and tmpfs die with the
 // container.
-func stateOf(model *types.Project, s types.ServiceConfig) []string {
+func stateOf(model *types.Project, s types.ServiceConfig) []string { return stateFrom(model, s, nil) }
+
+// stateFrom is stateOf without the services that were looked at on the way.
+func stateFrom(model *types.Project, s types.ServiceConfig, way []string) []string {
 	var out []string
+	way = append(slices.Clone(way), s.Name)
 	add := func(place string) {
 		if !slices.Contains(out, place) {
 			out = append(out, place)
@@ -55,9 +59,15 @@ func stateOf(model *types.Project, s types.ServiceConfig) []string {
 		}
 	}
 	for _, from := range s.VolumesFrom {
+		if container, ok := strings.CutPrefix(from, types.ContainerPrefix); ok {
+			container, mode, moded := strings.Cut(container, ":")
+			if from = named(model, container); moded {
+				from += ":" + mode
+			}
+		}
 		name, mode, _ := strings.Cut(from, ":")
-		if source, ok := model.Services[name]; ok && mode != "ro" {
-			for _, place := range stateOf(model, source) {
+		if source, ok := model.Services[name]; ok && mode != "ro" && !slices.Contains(way, name) {
+			for _, place := range stateFrom(model, source, way) {
 				add(place)
 			}
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 // mender gives a service that serves back what somebody took from under it: its
-// holder, and the networks of that and of its replicas. A replica that is gone it
+// holder, the networks of that and of its replicas, and the namespaces that replicas
+// share with others which were started again. A replica that is gone it
 // does not make anew: that is a deploy's.
 type mender struct {
 	releases interface {
@@ -23,6 +24,8 @@ type mender struct {
 		Prepare(ctx context.Context, spec steady.Spec) error
 		Hold(ctx context.Context, spec steady.Spec) (steady.Holder, error)
 		Name(ctx context.Context, r steady.Release, name string) error
+		Replica(ctx context.Context, name string) (steady.Replica, error)
+		Restart(ctx context.Context, name string) error
 	}
 	rollouts interface{ Underway() []steady.Rollout }
 	router   interface {
@@ -93,6 +96,9 @@ func (m *mender) all(ctx context.Context) bool {
 		r, err := m.release(ctx, route)
 		if err != nil || ctx.Err() != nil {
 			continue // the next look tries again
+		}
+		if m.rejoin(ctx, route, routes, replicas) {
+			mended = true
 		}
 		holder, astray := gapOf(route, r.Spec, replicas, holders)
 		if holder == "" && len(astray) == 0 || m.busy(route) {

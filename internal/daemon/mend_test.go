@@ -15,6 +15,7 @@ import (
 type damaged struct {
 	routes   []steady.Route
 	replicas map[string]steady.Replica
+	stopped  map[string]steady.Replica
 	holders  map[string]steady.Holder
 	underway []steady.Rollout
 	done     []string
@@ -36,6 +37,16 @@ func (d *damaged) Hold(context.Context, steady.Spec) (steady.Holder, error) {
 func (d *damaged) Name(_ context.Context, _ steady.Release, name string) error {
 	d.done = append(d.done, "name "+name)
 	return nil
+}
+func (d *damaged) Replica(_ context.Context, name string) (steady.Replica, error) {
+	if c, there := d.stopped[name]; there {
+		return c, nil
+	}
+	return steady.Replica{}, steady.ErrNoReplica
+}
+func (d *damaged) Restart(_ context.Context, name string) error {
+	d.done = append(d.done, "restart "+name)
+	return d.fails
 }
 func (d *damaged) Release(_ context.Context, project, service string, n int) (steady.Release, error) {
 	return steady.Release{Project: project, Service: service, Number: n, Spec: steady.Spec{Project: project, Service: service,

@@ -127,6 +127,9 @@ func (e *Engine) adopt(ctx context.Context, r steady.Release, name string) (bool
 	if c.State.Status == container.StateCreated && !whole(c, r.Spec) {
 		return false, e.Remove(ctx, name)
 	}
+	if !c.State.Running && rejoins(c, r.Spec) {
+		return false, e.Remove(ctx, name)
+	}
 	if !c.State.Running {
 		err = e.moveIn(ctx, r.Spec, c)
 	}

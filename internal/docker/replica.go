@@ -40,17 +40,22 @@ func (e *Engine) inspect(ctx context.Context, name string) (container.InspectRes
 // service:x) has the addresses of that one.
 func (e *Engine) replica(ctx context.Context, c container.InspectResponse) steady.Replica {
 	r := replicaOf(c)
-	if !c.HostConfig.NetworkMode.IsContainer() {
-		return r
+	for range mostHosts {
+		if !c.HostConfig.NetworkMode.IsContainer() {
+			break
+		}
+		host, err := e.inspect(ctx, c.HostConfig.NetworkMode.ConnectedContainer())
+		if err != nil { // it is gone, and with it the address
+			return r
+		}
+		c = host
+		r.Addresses, r.HostNet = addresses(host), host.HostConfig.NetworkMode.IsHost()
 	}
-	host, err := e.inspect(ctx, c.HostConfig.NetworkMode.ConnectedContainer())
-	if err != nil { // it is gone, and with it the address
-		return r
-	}
-	r.Addresses = addresses(host)
-	r.HostNet = host.HostConfig.NetworkMode.IsHost()
 	return r
 }
+
+// mostHosts is how many containers may live in each other's network, one in the next.
+const mostHosts = 8
 
 func replicaOf(c container.InspectResponse) steady.Replica {
 	labels := c.Config.Labels
@@ -71,6 +76,8 @@ func replicaOf(c container.InspectResponse) steady.Replica {
 		Limits:    limits(c.HostConfig.Resources),
 		Restart:   policyText(c.HostConfig.RestartPolicy),
 		Volumes:   mountedVolumes(c),
+		Joined:    joined(c.HostConfig),
+		Refused:   c.State.Error,
 	}
 	if serving, ours := labels[labelRestart]; ours {
 		r.Restart = policyText(policyOf(serving))

@@ -78,6 +78,16 @@ func (e *Engine) Stop(ctx context.Context, name string) error {
 	return e.fail("stop container "+name, err)
 }
 
+// Restart stops the container as Stop does, and starts it again. Its restart policy
+// stays.
+func (e *Engine) Restart(ctx context.Context, name string) error {
+	_, err := e.api.ContainerRestart(ctx, name, client.ContainerRestartOptions{})
+	if gone(err) {
+		return noReplica(name)
+	}
+	return e.fail("restart container "+name, err)
+}
+
 // Remove removes the container, running or not. Anonymous volumes go with it where
 // nothing is to find them again. Gone is no error.
 func (e *Engine) Remove(ctx context.Context, name string) error {

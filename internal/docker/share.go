@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -12,10 +13,10 @@ import (
 
 // share puts the containers that serve now in the place of those that Compose
 // would have made, where a replica lives in another service's network, process
-// space, memory or volumes.
+// space, memory or volumes. A body that names a container by its ID stays as it is.
 func (e *Engine) share(ctx context.Context, spec steady.Spec, h *container.HostConfig) error {
 	network := string(h.NetworkMode)
-	if strings.HasPrefix(spec.NetworkMode, "service:") {
+	if strings.HasPrefix(spec.NetworkMode, "service:") && !resolved(network) {
 		network = spec.NetworkMode
 	}
 	var err error
@@ -43,6 +44,43 @@ func (e *Engine) share(ctx context.Context, spec steady.Spec, h *container.HostC
 		h.VolumesFrom[i] = id
 	}
 	return nil
+}
+
+// resolved says whether a mode names its container by ID.
+func resolved(mode string) bool {
+	id, other := strings.CutPrefix(mode, "container:")
+	return other && steady.Unnamed(id)
+}
+
+// joined are the containers whose namespaces a container has, by the kind of namespace.
+func joined(h *container.HostConfig) map[string]string {
+	out := map[string]string{}
+	if h.NetworkMode.IsContainer() {
+		out[steady.ShareNetwork] = h.NetworkMode.ConnectedContainer()
+	}
+	if h.IpcMode.IsContainer() {
+		out[steady.ShareIPC] = h.IpcMode.Container()
+	}
+	if h.PidMode.IsContainer() {
+		out[steady.SharePID] = h.PidMode.Container()
+	}
+	return out
+}
+
+// rejoins says whether a container has other namespaces than the call would give it
+// which names them by ID: it was made for another container.
+func rejoins(c container.InspectResponse, spec steady.Spec) bool {
+	var b body
+	if json.Unmarshal(spec.Container, &b.CreateRequest) != nil || b.HostConfig == nil {
+		return false
+	}
+	was := joined(c.HostConfig)
+	for kind, id := range joined(b.HostConfig) {
+		if steady.Unnamed(id) && was[kind] != id {
+			return true
+		}
+	}
+	return false
 }
 
 // shared resolves a mode: "service:x" and "container:<name that Compose would have

@@ -31,20 +31,26 @@ type Input struct {
 // only. A target whose image is not known yet (Image.ID is empty) gets a pull or
 // build step; plan again once that is done, as the image may be the serving one.
 func Build(in Input) (steady.Plan, error) {
-	in.Targets, in.Routes = ordered(in.Targets), undivided(in)
+	specs := specsOf(in.Targets, in.Serving)
+	in.Targets, in.Routes = ordered(in.Targets, specs), undivided(in)
 	p := steady.Plan{Project: in.Project, Before: in.Routes}
-	b := builder{in: in, plan: &p, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}}
-	for _, t := range in.Targets {
-		m, err := b.decide(t)
-		if err != nil {
-			return steady.Plan{}, err
+	b := builder{in: in, plan: &p, specs: specs, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}, gone: map[string][]string{}}
+	if err := b.shareable(); err != nil {
+		return steady.Plan{}, err
+	}
+	all, err := b.decideAll()
+	if err != nil {
+		return steady.Plan{}, err
+	}
+	for _, m := range all {
+		if m.open {
+			b.choose(m)
 		}
+	}
+	for _, m := range all {
 		b.recall(m)
 		m.Reach = b.reaches(m)
 		p.Services = append(p.Services, m.ServicePlan)
-		if m.Strategy != steady.StrategyKeep {
-			b.moves = append(b.moves, m)
-		}
 	}
 	if err := b.clashing(); err != nil {
 		return steady.Plan{}, err
@@ -52,6 +58,24 @@ func Build(in Input) (steady.Plan, error) {
 	b.steps()
 	b.record()
 	return p, nil
+}
+
+// decideAll decides what becomes of each target, but for the strategies of those that
+// are replaced.
+func (b *builder) decideAll() ([]*move, error) {
+	var all []*move
+	for _, t := range b.in.Targets {
+		m, err := b.decide(t)
+		if err != nil {
+			return nil, err
+		}
+		b.noteShares(m)
+		all = append(all, m)
+		if m.Strategy != steady.StrategyKeep {
+			b.moves = append(b.moves, m)
+		}
+	}
+	return all, nil
 }
 
 // Changed says which of the targets a plan would touch by making a new release
@@ -77,6 +101,10 @@ type move struct {
 	image  string           // StepPull, StepBuild or shared where the image is still to come
 	moved  bool             // the ports are not those of the route in force
 	awake  bool             // its replicas run already, warm: there is only to shift
+	open   bool             // it is replaced, by a strategy that is chosen when all are known that are
+	same   bool             // it is replaced by containers of the release that serves
+	joined bool             // it is replaced together with others, as they share namespaces or volumes
+	why    string           // it is replaced though nothing of its own has changed; empty: not so
 
 	mounts [][]steady.AnonymousVolume // of each new replica
 
@@ -126,6 +154,8 @@ type builder struct {
 	ready map[string][]string // service → the steps after which others may call it
 	last  []string            // shifts and watches of the stage before
 	hooks []string            // the last hook before anything new is created
+	specs []steady.Spec       // of the project: to come, and serving where nothing is to come
+	gone  map[string][]string // service → the steps after which nothing old of it runs, where it goes first
 	laid  map[string]bool     // service → its part that no visitor can see is laid out
 	built map[string]string   // image reference → service whose build makes it
 }
@@ -158,6 +188,7 @@ func (b *builder) steps() {
 	for _, m := range b.moves {
 		b.lay(m)
 	}
+	b.asksLenders()
 	barrier := b.barrier()
 	for _, m := range b.moves {
 		if away(m.Strategy) {

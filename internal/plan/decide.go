@@ -37,11 +37,12 @@ func (b *builder) decide(t Target) (*move, error) {
 		m.target.Image = b.in.Observed.Images[spec.Image]
 	}
 	running := slices.ContainsFunc(b.in.Observed.Of(spec.Service), steady.Replica.Running)
-	if !t.Asked && running {
+	m.why = b.follows(t)
+	if !t.Asked && running && m.why == "" {
 		m.image = ""
 		return m.keep("runs already and was not asked for"), nil
 	}
-	if how == "" && serving.Number > 0 && serving.Same(m.target) && !b.in.Options.Force {
+	if how == "" && serving.Number > 0 && serving.Same(m.target) && !b.in.Options.Force && m.why == "" {
 		cause := b.unchanged(m, m.target)
 		if b.in.Kind == steady.KindRollback {
 			m.Same = m.target.Number
@@ -62,13 +63,23 @@ func (b *builder) decide(t Target) (*move, error) {
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.mounted(m)
+	b.differs(m, serving)
+	m.open = true
+	return m, nil
+}
+
+// choose chooses the strategy of a move, once it is known which others are replaced.
+func (b *builder) choose(m *move) {
+	m.joined = len(b.unit(m)) > 1
 	b.strategy(m)
+	if m.same {
+		m.Notice = notice(m)
+		return
+	}
 	b.tries(m)
 	b.warmth(m)
 	m.Notice = noticed(notice(m), b.reach(m))
-	b.differs(m, serving)
 	b.foretell(m)
-	return m, nil
 }
 
 // noticed joins what visitors notice of the move and of its addresses.
@@ -87,7 +98,11 @@ func (b *builder) differs(m *move, serving steady.Release) {
 	if serving.Number == 0 {
 		return
 	}
-	if m.Changes = changes(serving, m.target); len(m.Changes) == 0 && b.in.Options.Force {
+	switch m.Changes = changes(serving, m.target); {
+	case len(m.Changes) > 0:
+	case m.why != "":
+		m.Changes = []string{"nothing of its own: " + m.why}
+	case b.in.Options.Force:
 		m.Changes = []string{"nothing: --force asks for it"}
 	}
 }
@@ -158,8 +173,7 @@ func (b *builder) settle(m *move, unchanged string) {
 		return
 	}
 	if dead > 0 && (dead == m.Replicas || m.owned() != "") && m.displaced() {
-		b.strategy(m)
-		m.Notice = notice(m)
+		m.open, m.same = true, true
 		return
 	}
 	m.Strategy = steady.StrategyScale
@@ -212,25 +226,19 @@ func (m *move) ran() bool { return m.spec().Once() && !m.target.Done.IsZero() }
 
 func (b *builder) strategy(m *move) {
 	spec := m.spec()
-	running := slices.ContainsFunc(m.old, steady.Replica.Running)
 	order := spec.Update.Order
+	solo := b.solo(m)
 	switch {
 	case b.in.Kind == steady.KindRollback && m.ran():
 		m.Strategy, m.Cause, m.fresh, m.Replicas = steady.StrategyOverlap, "it runs once, and has for this release: a rollback does not run it again", nil, 0
 	case spec.Job:
 		m.Strategy, m.Cause = steady.StrategyJob, "other services wait until it has completed"
-	case !running:
+	case !m.runs() && !b.awaits(m):
 		m.Strategy, m.Cause = steady.StrategyStart, "nothing of it runs"
-	case order == steady.StopFirst:
-		b.exchanged(m, "update_config.order says so")
-	case order == steady.StrategyHold:
-		b.exchanged(m, "x-steady.strategy says so")
-	case m.owned() != "":
-		b.exchanged(m, m.owned())
-	case order != steady.StartFirst && alone(spec) != "":
-		b.exchanged(m, alone(spec))
-	case order == "" && b.crowded(m) != "":
-		b.exchanged(m, b.crowded(m))
+	case b.together(m) != "":
+		b.exchanged(m, b.together(m))
+	case solo != "":
+		b.exchanged(m, solo)
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
 		m.Strategy, m.Cause = steady.StrategyAdopt, "a container that Docker Compose made publishes the port itself; from then on steady does"
 	case len(spec.Ports) == 0 && len(spec.Routes) == 0:
@@ -241,6 +249,35 @@ func (b *builder) strategy(m *move) {
 			m.Cause += " (Compose's default would be stop-first)"
 		}
 	}
+	if m.why != "" && m.runs() && !away(m.Strategy) {
+		m.Cause = m.why + "; " + m.Cause
+	}
+}
+
+// runs says whether something runs that the move replaces.
+func (m *move) runs() bool { return slices.ContainsFunc(m.old, steady.Replica.Running) }
+
+// solo says why the old replicas of a move must go before the new ones start, or
+// nothing.
+func (b *builder) solo(m *move) string {
+	order := m.spec().Update.Order
+	switch {
+	case !m.runs() || m.spec().Job:
+		return ""
+	case order == steady.StopFirst:
+		return "update_config.order says so"
+	case order == steady.StrategyHold:
+		return "x-steady.strategy says so"
+	case m.owned() != "":
+		return m.owned()
+	case b.borrowed(m) != "":
+		return b.borrowed(m)
+	case order != steady.StartFirst && alone(m.spec()) != "":
+		return alone(m.spec())
+	case order == "":
+		return b.crowded(m)
+	}
+	return ""
 }
 
 // alone says why no second replica of the service may run beside the first, or
@@ -253,8 +290,8 @@ func alone(s steady.Spec) string {
 		return fmt.Sprintf("%s: two of it must never run on %s", steady.Database(s.Image), strings.Join(s.State, ", "))
 	case s.NetworkMode == "host":
 		return "network_mode: host leaves no room for a second one"
-	case strings.HasPrefix(s.NetworkMode, "service:"), strings.HasPrefix(s.NetworkMode, "container:"):
-		return "it lives in another container's network (" + s.NetworkMode + ")"
+	case tunnels(s):
+		return "it has /dev/net/tun: two of it would be one and the same end of a tunnel"
 	}
 	if held, _ := s.Held(); held { // the holder has its address
 		return ""
@@ -265,6 +302,18 @@ func alone(s steady.Spec) string {
 		}
 	}
 	return ""
+}
+
+// tunnels says whether the service is given the device with which programs make
+// tunnels, as a VPN's client is.
+func tunnels(s steady.Spec) bool {
+	var c struct {
+		HostConfig struct{ Devices []struct{ PathOnHost string } }
+	}
+	if json.Unmarshal(s.Container, &c) != nil {
+		return false
+	}
+	return slices.ContainsFunc(c.HostConfig.Devices, func(d struct{ PathOnHost string }) bool { return d.PathOnHost == "/dev/net/tun" })
 }
 
 // static is the address the file gives the service in the network, if it does.

@@ -20,17 +20,18 @@ func Down(in Input, volumes bool) steady.Plan {
 		needs = []string{b.add(steady.Step{ID: "shift", Kind: steady.StepShift, Routes: gone})}
 	}
 	stopped := map[string][]string{}
-	for _, service := range dependentsFirst(in) {
+	specs := specsOf(nil, in.Serving)
+	for _, service := range dependentsFirst(in, specs) {
 		m := &move{target: in.Serving[service], ServicePlan: steady.ServicePlan{Service: service, Strategy: steady.StrategyRemove,
 			From: in.Serving[service].Number, Cause: "the project goes", Notice: "the service is gone"}}
 		p.Services = append(p.Services, m.ServicePlan)
 		after := slices.Clone(needs)
 		for other, ids := range stopped {
-			if dependsOn(in.Serving[other].Spec, service) {
+			if slices.Contains(needed(in.Serving[other].Spec, specs), service) {
 				after = append(after, ids...)
 			}
 		}
-		stopped[service] = b.retire(m, in.Observed.Of(service), after)
+		stopped[service] = b.retire([]*move{m}, func(m *move) []steady.Replica { return in.Observed.Of(m.Service) }, after)
 		stops = append(stops, stopped[service]...)
 	}
 	var removed []string
@@ -47,13 +48,9 @@ func Down(in Input, volumes bool) steady.Plan {
 	return p
 }
 
-func dependsOn(s steady.Spec, service string) bool {
-	return slices.ContainsFunc(s.DependsOn, func(d steady.Dependency) bool { return d.Service == service })
-}
-
 // dependentsFirst orders the services so that each stands before those it
 // depends on.
-func dependentsFirst(in Input) []string {
+func dependentsFirst(in Input, specs []steady.Spec) []string {
 	var names, out []string
 	for _, r := range in.Observed.Replicas {
 		names = append(names, r.Service)
@@ -67,8 +64,8 @@ func dependentsFirst(in Input) []string {
 			return
 		}
 		seen[s] = true
-		for _, d := range in.Serving[s].Spec.DependsOn {
-			visit(d.Service)
+		for _, service := range needed(in.Serving[s].Spec, specs) {
+			visit(service)
 		}
 		out = append(out, s)
 	}

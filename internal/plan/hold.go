@@ -33,11 +33,11 @@ func (b *builder) holdable(m *move) bool {
 	now, ok := b.route(m.Service)
 	spec := m.spec()
 	switch {
-	case !ok || strings.Contains(spec.NetworkMode, ":"):
+	case !ok:
 		return false
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
 		return false
-	case spec.NetworkMode == "host":
+	case spec.NetworkMode == "host", strings.Contains(spec.NetworkMode, ":"):
 		return len(now.Rules) > 0
 	}
 	return len(now.Ports)+len(now.Rules) > 0 || now.Held

@@ -13,10 +13,27 @@ import (
 
 func image(ref string) change { return func(s *steady.Spec) { s.Image = ref } }
 func unheld(s *steady.Spec)   { s.Holding = &steady.Holding{Off: true} }
-func network(m string) change { return func(s *steady.Spec) { s.NetworkMode, s.Networks = m, nil } }
+func network(m string) change {
+	return func(s *steady.Spec) {
+		s.NetworkMode, s.Networks = m, nil
+		hosted(s, "NetworkMode", m)
+	}
+}
+
+// hosted sets a key of HostConfig in the call that creates the container.
+func hosted(s *steady.Spec, key string, value any) {
+	var body struct{ HostConfig map[string]any }
+	_ = json.Unmarshal(s.Container, &body)
+	if body.HostConfig == nil {
+		body.HostConfig = map[string]any{}
+	}
+	body.HostConfig[key] = value
+	s.Container, _ = json.Marshal(body)
+}
+
 func memory(bytes int64) change {
 	return func(s *steady.Spec) {
-		s.Container, _ = json.Marshal(map[string]any{"HostConfig": map[string]any{"Memory": bytes}})
+		hosted(s, "Memory", bytes)
 	}
 }
 
@@ -44,7 +61,7 @@ func TestBuild_HoldsWhereVisitorsComeThroughTheProxy(t *testing.T) {
 		"too large, and start-first":         {[]change{port(1), memory(8 * gib), order(steady.StartFirst)}, steady.StrategyStartNew, ""},
 		"the host's network, past the proxy": {[]change{port(1), network("host")}, steady.StrategyStopFirst, "network_mode: host"},
 		"the host's network, by a route":     {[]change{routed("a.example"), network("host")}, steady.StrategyHold, "network_mode: host"},
-		"another container's network":        {[]change{port(1), network("service:vpn")}, steady.StrategyStopFirst, "another container's network"},
+		"another container's network":        {[]change{port(1), network("container:vpn")}, steady.StrategyStopFirst, "the network of container vpn, which is not this project's"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := new(world).moves("db", tt.cs...)

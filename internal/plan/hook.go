@@ -61,16 +61,25 @@ func (b *builder) images() []string {
 func (b *builder) awaited() map[string]bool {
 	out := map[string]bool{}
 	for _, m := range slices.Backward(b.moves) { // those that depend come first
-		starts := m.Strategy == steady.StrategyStart || m.Strategy == steady.StrategyJob
+		starts := (m.Strategy == steady.StrategyStart || m.Strategy == steady.StrategyJob) && !b.sharesLater(m)
 		out[m.Service] = out[m.Service] && starts
 		if !out[m.Service] && b.hook(m, steady.HookBefore) == nil {
 			continue
 		}
-		for _, d := range m.spec().DependsOn {
-			out[d.Service] = true
+		for _, service := range needed(m.spec(), b.specs) {
+			out[service] = true
 		}
 	}
 	return out
+}
+
+// sharesLater says whether a move shares with one whose new container comes behind the
+// hooks.
+func (b *builder) sharesLater(m *move) bool {
+	return slices.ContainsFunc(m.Shares, func(s string) bool {
+		o := b.move(s)
+		return o != nil && b.renewed(s) && (o.Strategy != steady.StrategyStart || b.sharesLater(o))
+	})
 }
 
 // lay lays out what no visitor can see of a move, once.

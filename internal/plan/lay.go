@@ -30,7 +30,7 @@ func (b *builder) prepare(m *move) {
 	}
 	b.ready[m.Service] = ready
 	if m.held() { // those that depend on it call it by name while they start
-		b.take(m, ready)
+		b.take([]*move{m}, ready)
 		b.ready[m.Service] = []string{m.Service + "/shift"}
 	}
 }
@@ -94,21 +94,26 @@ func (b *builder) prepared(m *move) []string {
 func (b *builder) create(m *move, name string, n int, needs ...string) string {
 	there, _ := b.in.Observed.Named(name)
 	return b.add(steady.Step{ID: m.Service + "/create/" + name, Kind: steady.StepCreate, Service: m.Service, Release: m.To,
-		Number: n, Replica: name, Mounts: m.mounts[n-1], Needs: slices.Concat(needs, b.prepared(m)), Stands: m.beside() && there.Running()})
+		Number: n, Replica: name, Mounts: m.mounts[n-1], Shares: b.lent(m), Stands: m.beside() && there.Running(),
+		Needs: slices.Concat(needs, b.prepared(m), b.lendsAfter(m, "create"))})
 }
 
 // start starts a created replica once its dependencies are there, and waits
 // until it is ready and can be found by name.
 func (b *builder) start(m *move, name string, needs []string) string {
 	id := b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
-		Replica: name, Needs: append(needs, b.dependencies(m)...)})
+		Replica: name, Needs: slices.Concat(needs, b.dependencies(m), b.lendsAfter(m, "probe"))})
 	return b.ask(m, name, []string{id})
 }
 
 // ask waits until a replica that runs is ready and can be found by name.
 func (b *builder) ask(m *move, name string, needs []string) string {
+	cause := m.spec().Probe.Cause
+	if b.asked(m) == steady.AskRunning {
+		cause = "those that live in its network may open its ports: it must stay up"
+	}
 	id := b.add(steady.Step{ID: m.Service + "/probe/" + name, Kind: steady.StepProbe, Service: m.Service, Release: m.To,
-		Replica: name, Needs: needs, Cause: m.spec().Probe.Cause})
+		Replica: name, Needs: needs, Cause: cause, Ask: b.asked(m)})
 	if len(m.spec().Networks) == 0 || m.held() {
 		return id
 	}
@@ -135,7 +140,7 @@ func (b *builder) job(m *move) {
 	for i, name := range m.fresh {
 		id := b.create(m, name, i+1)
 		id = b.add(steady.Step{ID: m.Service + "/start/" + name, Kind: steady.StepStart, Service: m.Service, Release: m.To,
-			Replica: name, Needs: append(b.dependencies(m), id)})
+			Replica: name, Needs: slices.Concat(b.dependencies(m), b.lendsAfter(m, "probe"), []string{id})})
 		id = b.add(steady.Step{ID: m.Service + "/wait/" + name, Kind: steady.StepWait, Service: m.Service, Release: m.To,
 			Replica: name, Needs: []string{id}})
 		b.ready[m.Service] = append(b.ready[m.Service], id)
@@ -167,21 +172,53 @@ func (b *builder) leaves(ids []string) []string {
 }
 
 // exchange lays out stop-first: away with the old, then the new, and the gap
-// between is as short as it can be.
+// between is as short as it can be. What shares is exchanged together: all of the old
+// go before any of the new start, and all of the new take traffic at once.
 func (b *builder) exchange(m *move, barrier []string) {
-	needs := append(slices.Clone(barrier), b.dependencies(m)...)
-	if _, now := b.route(m.Service); now && b.visited(m) {
-		needs = []string{b.add(steady.Step{ID: m.Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
-			Routes: []steady.Route{b.withdrawn(m)}, Cause: "the old one must be gone before the new one starts"})}
-	}
-	stopped := b.retire(m, m.old, needs)
-	if len(stopped) == 0 {
-		stopped = needs
+	unit := slices.DeleteFunc(b.unit(m), func(o *move) bool { return !away(o.Strategy) })
+	stopped, left := b.gone[m.Service]
+	if !left {
+		stopped = b.leave(unit, append(slices.Clone(barrier), b.dependencies(m)...))
 	}
 	if b.enters(m) {
 		stopped = []string{b.holder(m, stopped)}
 	}
-	b.take(m, b.startAll(m, stopped))
+	ready := b.startAll(m, stopped)
+	if len(unit) == 1 {
+		b.take(unit, append(ready, b.asksLender(m)...))
+		return
+	}
+	if unit[len(unit)-1] != m {
+		return
+	}
+	var all []string
+	for _, o := range unit {
+		all = slices.Concat(all, b.ready[o.Service], b.asksLender(o))
+	}
+	b.take(unit, all)
+}
+
+// leave withdraws and stops all that runs of a unit, and gives the steps after which
+// nothing of it does.
+func (b *builder) leave(unit []*move, needs []string) []string {
+	var routes []steady.Route
+	for _, m := range unit {
+		if _, now := b.route(m.Service); now && b.visited(m) {
+			routes = append(routes, b.withdrawn(m))
+		}
+	}
+	if len(routes) > 0 {
+		needs = []string{b.add(steady.Step{ID: unit[0].Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
+			Routes: routes, Cause: "the old one must be gone before the new one starts"})}
+	}
+	stopped := b.retire(unit, func(m *move) []steady.Replica { return m.old }, needs)
+	if len(stopped) == 0 {
+		stopped = needs
+	}
+	for _, m := range unit {
+		b.gone[m.Service] = stopped
+	}
+	return stopped
 }
 
 func (b *builder) startAll(m *move, needs []string) []string {
@@ -193,11 +230,17 @@ func (b *builder) startAll(m *move, needs []string) []string {
 	return ready
 }
 
-// take shifts one service by itself, at once: somebody is waiting.
-func (b *builder) take(m *move, needs []string) {
-	id := b.add(steady.Step{ID: m.Service + "/shift", Kind: steady.StepShift, Needs: needs, Routes: []steady.Route{b.routeTo(m, m.To, m.fresh)}})
+// take shifts a unit by itself, mostly one service, at once: somebody is waiting.
+func (b *builder) take(unit []*move, needs []string) {
+	var routes []steady.Route
+	for _, m := range unit {
+		routes = append(routes, b.routeTo(m, m.To, m.fresh))
+	}
+	id := b.add(steady.Step{ID: unit[0].Service + "/shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
 	b.last = append(b.last, id)
-	b.watch(m, 1, id)
+	for _, m := range unit {
+		b.watch(m, 1, id)
+	}
 }
 
 func (b *builder) watch(m *move, stage int, shift string) {
@@ -214,24 +257,62 @@ func (b *builder) visited(m *move) bool {
 	return len(now.Ports)+len(now.Rules) > 0 || now.Held || m.routed()
 }
 
-// retire drains and stops old replicas, but for those that are kept warm; it gives
-// the stops.
-func (b *builder) retire(m *move, old []steady.Replica, needs []string) []string {
-	var stops []string
-	going := slices.DeleteFunc(slices.Clone(old), func(r steady.Replica) bool { return !r.Running() || m.kept(r) })
-	needs = b.disown(m, going, needs)
-	for _, r := range going {
-		after := needs
-		direct := m.beside() && (len(r.Published) > 0 || b.enters(m))
-		if b.visited(m) && r.Release > 0 || direct {
-			after = []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
-				Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside(), Needs: needs})}
+// retire drains and stops old replicas of a unit, but for those that are kept warm; it
+// gives the stops. Those that share go before those that they share with, and none of
+// them before all are drained: what comes to the one may be answered by the other.
+func (b *builder) retire(unit []*move, old func(*move) []steady.Replica, needs []string) []string {
+	if len(unit) == 1 { // each stops by itself, as it comes free
+		var stops []string
+		m, going := unit[0], unit[0].leavers(old(unit[0]))
+		needs = b.disown(m, going, needs)
+		for _, r := range going {
+			stops = append(stops, b.halt(m, r, b.drained(m, r, needs)))
 		}
-		after = b.farewell(m, r, after)
-		stops = append(stops, b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
-			Release: r.Release, Replica: r.Name, Needs: after}))
+		return stops
+	}
+	var drained, stops []string
+	for _, m := range unit {
+		going := m.leavers(old(m))
+		after := b.disown(m, going, needs)
+		for _, r := range going {
+			drained = append(drained, b.drained(m, r, after)...)
+		}
+	}
+	for i, m := range slices.Backward(unit) {
+		after := slices.Clone(drained)
+		for _, o := range unit[i+1:] {
+			for _, r := range o.leavers(old(o)) {
+				if slices.Contains(o.Shares, m.Service) {
+					after = append(after, o.Service+"/stop/"+r.Name)
+				}
+			}
+		}
+		for _, r := range m.leavers(old(m)) {
+			stops = append(stops, b.halt(m, r, after))
+		}
 	}
 	return stops
+}
+
+// leavers are those of the old replicas that are to be stopped.
+func (m *move) leavers(old []steady.Replica) []steady.Replica {
+	return slices.DeleteFunc(slices.Clone(old), func(r steady.Replica) bool { return !r.Running() || m.kept(r) })
+}
+
+// drained gives the steps after which nothing is in flight at an old replica.
+func (b *builder) drained(m *move, r steady.Replica, needs []string) []string {
+	direct := m.beside() && (len(r.Published) > 0 || b.enters(m))
+	if (!b.visited(m) || r.Release == 0) && !direct {
+		return needs
+	}
+	return []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
+		Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside(), Needs: needs})}
+}
+
+// halt stops an old replica, behind its hook, and gives the step.
+func (b *builder) halt(m *move, r steady.Replica, needs []string) string {
+	return b.add(steady.Step{ID: m.Service + "/stop/" + r.Name, Kind: steady.StepStop, Service: m.Service,
+		Release: r.Release, Replica: r.Name, Needs: b.farewell(m, r, needs)})
 }
 
 func (b *builder) routeTo(m *move, release int, replicas []string) steady.Route {

@@ -26,11 +26,12 @@ type sim struct {
 	done   map[string]bool // steps of the plan being played
 	holds  map[string]bool // service → the plan promises that nobody finds it gone
 	mounts mounts
+	shared namespaces
 }
 
 func newSim(in plan.Input) *sim {
 	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{},
-		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}, mounts: mountsOf(in.Observed)}
+		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}, mounts: mountsOf(in.Observed), shared: namespacesOf(in)}
 	for _, r := range in.Observed.Replicas {
 		s.run[r.Name] = r.Running()
 	}
@@ -84,6 +85,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		if _, ok := s.run[st.Replica]; !ok {
 			s.run[st.Replica] = false
 			s.mounts[st.Replica] = st.Mounts
+			s.shared.made(t, p, st, s.run)
 		}
 	case steady.StepStart:
 		if _, ok := s.run[st.Replica]; !ok {
@@ -93,6 +95,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 			t.Fatalf("%s starts what is still being stopped", st.ID)
 		}
 		s.alone(t, p, st)
+		s.shared.started(t, p, st, s.run)
 		s.run[st.Replica] = true
 	case steady.StepProbe, steady.StepAlias:
 		if !s.run[st.Replica] {
@@ -103,6 +106,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		s.run[st.Replica], s.ready[st.Replica], s.lame[st.Replica] = false, true, true
 	case steady.StepStop:
 		s.oneMove(t, p, st)
+		s.shared.stopped(t, p, st, s.run)
 		s.stop(t, st)
 	case steady.StepRemove:
 		if s.run[st.Replica] {
@@ -213,6 +217,9 @@ func anyWorld(t *rapid.T) plan.Input {
 		if jobs {
 			cs = append(cs, job)
 		}
+		if i > 0 && !jobs && rapid.IntRange(0, 2).Draw(t, "shares") == 0 {
+			cs = append(cs, sharing(t, w, i-1)...)
+		}
 		w.wants(name, cs...)
 		switch rapid.IntRange(0, 2).Draw(t, "before") {
 		case 0:
@@ -309,6 +316,7 @@ func TestPlan_EndsWithExactlyTheNewRelease(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(s.run)); !slices.Equal(got, want) {
 			t.Fatalf("containers %v, want %v\n%s", got, want, p)
 		}
+		s.shared.whole(t, p, s.run)
 		for _, tg := range in.Targets {
 			if r := s.routes[tg.Release.Service]; r.Release != 2 || len(r.Replicas) != tg.Release.Spec.Replicas || r.Hold != nil {
 				t.Fatalf("route %+v: want all replicas of release 2\n%s", r, p)
@@ -333,6 +341,7 @@ func TestUndo_FromAnyStepTheOldReleaseServesAndNothingIsLeft(t *testing.T) {
 		s.play(t, p, rapid.IntRange(0, reversible-1).Draw(t, "dies at"))
 		back := plan.Undo(p, s.begun)
 		s.play(t, back, -1)
+		s.shared.whole(t, back, s.run)
 		if !maps.Equal(s.run, before) {
 			t.Fatalf("containers %v, want %v\nplan:\n%sundo:\n%s", s.run, before, p, back)
 		}

@@ -14,24 +14,10 @@ func (b *builder) reaches(m *move) *steady.Reach {
 	switch {
 	case len(ways) == 0 || m.Replicas == 0 || m.Strategy == steady.StrategyKeep || m.Strategy == steady.StrategyJob:
 		return nil
-	case spec.Probe.Reach == steady.ReachOff || b.lodges(spec):
+	case spec.Probe.Reach == steady.ReachOff:
 		return nil
 	}
 	return &steady.Reach{Ways: ways}
-}
-
-// lodges says whether another service lives in the network of this one, so that its
-// ports may be opened by that one, which starts later.
-func (b *builder) lodges(host steady.Spec) bool {
-	shares := func(s steady.Spec) bool {
-		return s.NetworkMode == "service:"+host.Service || host.ContainerName != "" && s.NetworkMode == "container:"+host.ContainerName
-	}
-	for _, r := range b.in.Serving {
-		if shares(r.Spec) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(b.in.Targets, func(t Target) bool { return shares(t.Release.Spec) })
 }
 
 // Before is what is known of the release that serves.

@@ -56,7 +56,7 @@ func TestBuild_SaysWhichWaysMustAccept(t *testing.T) {
 	w.wants("web", port(8000))
 	w.wants("off", port(8001), func(s *steady.Spec) { s.Probe.Reach = steady.ReachOff })
 	w.wants("vpn", port(8002))
-	w.wants("within", func(s *steady.Spec) { s.NetworkMode, s.Networks = "service:vpn", nil })
+	w.wants("within", within("vpn"))
 	w.wants("worker")
 	p, err := plan.Build(w.in)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestBuild_SaysWhichWaysMustAccept(t *testing.T) {
 	for _, s := range p.Services {
 		got[s.Service] = needed(s.Reach)
 	}
-	for service, want := range map[string]string{"web": "port 8000", "off": "nothing", "vpn": "nothing", "within": "nothing", "worker": "nothing"} {
+	for service, want := range map[string]string{"web": "port 8000", "off": "nothing", "vpn": "port 8002", "within": "nothing", "worker": "nothing"} {
 		if got[service] != want {
 			t.Errorf("%s: %s, want %s", service, got[service], want)
 		}

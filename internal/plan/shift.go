@@ -11,7 +11,7 @@ import (
 // the ports differ there is one batch: one pool cannot hold old and new then.
 func (m *move) batch(k int) int {
 	p := m.spec().Update.Parallelism
-	if p <= 0 || m.moved || m.awake || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
+	if p <= 0 || m.moved || m.awake || m.joined || m.Strategy != steady.StrategyStartNew && m.Strategy != steady.StrategyOverlap {
 		return len(m.fresh)
 	}
 	return min(k*p, len(m.fresh))
@@ -68,7 +68,7 @@ func (b *builder) batches(m *move, needs []string) []string {
 	for k := 2; !m.final(k - 1); k++ {
 		after := needs
 		if !roomy {
-			if stops := b.retire(m, b.leaving(m, k-1), needs); len(stops) > 0 {
+			if stops := b.retire([]*move{m}, func(m *move) []steady.Replica { return b.leaving(m, k-1) }, needs); len(stops) > 0 {
 				gone, after = append(gone, stops...), stops
 				b.because(stops, "memory limits leave no room for all old and new replicas at once")
 			}
@@ -103,21 +103,39 @@ func (b *builder) because(ids []string, cause string) {
 // what no shift can take back. Then published ports that they held are bound.
 func (b *builder) retires(gone map[string][]string) {
 	needs := b.leaves(b.last)
+	retired := map[string][]string{} // by the service that comes first in its unit
 	for _, m := range b.moves {
-		if !m.beside() && m.Strategy != steady.StrategyJob || m.early() { // what is a job now may have been a service
+		if !m.retires() {
 			continue
 		}
-		left := slices.DeleteFunc(slices.Clone(m.old), func(r steady.Replica) bool {
-			return slices.Contains(gone[m.Service], m.Service+"/stop/"+r.Name)
-		})
-		stops := append(b.retire(m, left, needs), gone[m.Service]...)
+		unit := slices.DeleteFunc(b.unit(m), func(o *move) bool { return !o.retires() })
+		stops, done := retired[unit[0].Service]
+		if !done {
+			stops = b.retire(unit, func(m *move) []steady.Replica {
+				return slices.DeleteFunc(slices.Clone(m.old), func(r steady.Replica) bool {
+					return slices.Contains(gone[m.Service], m.Service+"/stop/"+r.Name)
+				})
+			}, needs)
+			retired[unit[0].Service] = stops
+		}
 		if m.adopts() {
-			r := b.routeTo(m, m.To, m.fresh)
-			r.Redirect, r.Elders, r.Assets = false, m.lent.Elders, m.lent.Assets
-			b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
-				Cause: "the old container has let go of the port"}))
+			b.bind(m, append(slices.Clone(stops), gone[m.Service]...))
 		}
 	}
+}
+
+// retires says whether old replicas of the move are stopped when all has been shifted
+// and watched. What is a job now may have been a service.
+func (m *move) retires() bool {
+	return (m.beside() || m.Strategy == steady.StrategyJob) && !m.early()
+}
+
+// bind has the proxy listen on the published ports itself.
+func (b *builder) bind(m *move, stops []string) {
+	r := b.routeTo(m, m.To, m.fresh)
+	r.Redirect, r.Elders, r.Assets = false, m.lent.Elders, m.lent.Assets
+	b.last = append(b.last, b.add(steady.Step{ID: m.Service + "/bind", Kind: steady.StepShift, Needs: stops, Routes: []steady.Route{r},
+		Cause: "the old container has let go of the port"}))
 }
 
 // staying lists the old replicas that still take traffic after the k-th batch.

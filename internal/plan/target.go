@@ -15,9 +15,9 @@ type Target struct {
 	Stays   []string       // a rollback: files that it mounts and cannot bring back, by name
 }
 
-// ordered puts every target behind those it depends on, and else leaves the
-// order as it is.
-func ordered(ts []Target) []Target {
+// ordered puts every target behind those it depends on or shares with, and else leaves
+// the order as it is.
+func ordered(ts []Target, specs []steady.Spec) []Target {
 	var out []Target
 	seen := map[string]bool{}
 	var visit func(Target)
@@ -26,8 +26,8 @@ func ordered(ts []Target) []Target {
 			return
 		}
 		seen[t.Release.Service] = true
-		for _, d := range t.Release.Spec.DependsOn {
-			i := slices.IndexFunc(ts, func(o Target) bool { return o.Release.Service == d.Service })
+		for _, service := range needed(t.Release.Spec, specs) {
+			i := slices.IndexFunc(ts, func(o Target) bool { return o.Release.Service == service })
 			if i >= 0 {
 				visit(ts[i])
 			}
@@ -36,6 +36,21 @@ func ordered(ts []Target) []Target {
 	}
 	for _, t := range ts {
 		visit(t)
+	}
+	return out
+}
+
+// needed are the services that must be there before one: those that it depends on, and
+// those that it shares with.
+func needed(s steady.Spec, specs []steady.Spec) []string {
+	var out []string
+	for _, d := range s.DependsOn {
+		out = append(out, d.Service)
+	}
+	for _, sh := range s.Shares(specs) {
+		if sh.Service != "" {
+			out = append(out, sh.Service)
+		}
 	}
 	return out
 }

@@ -14,9 +14,9 @@ const CauseServed = "the new release had taken traffic"
 // of its steps that were begun. Traffic goes back first wherever the old
 // replicas still run; then the new ones go. It never removes an old replica.
 func Undo(p steady.Plan, begun map[string]bool) steady.Plan {
-	u := undoer{was: p, begun: begun, plan: steady.Plan{Project: p.Project, Services: p.Services, Before: p.Before}}
+	u := undoer{was: p, begun: begun, plan: steady.Plan{Project: p.Project, Services: p.Services, Before: p.Before}, cleared: map[string][]string{}, revived: map[string][]string{}}
 	shifts := u.shifts()
-	for _, s := range p.Services {
+	for _, s := range u.sharersFirst() {
 		u.discard(s, shifts[s.Service])
 		u.forget(s)
 	}
@@ -34,7 +34,7 @@ func (u *undoer) shifts() map[string][]string {
 	var back []steady.Route
 	out := map[string][]string{}
 	for _, s := range u.was.Services {
-		if r, ok := u.back(s.Service); ok && len(u.awaited(s.Service)) == 0 {
+		if r, ok := u.back(s.Service); ok && !u.waits(s) {
 			back = append(back, r)
 		}
 	}
@@ -44,8 +44,24 @@ func (u *undoer) shifts() map[string][]string {
 			out[r.Service] = []string{id}
 		}
 	}
+	for _, s := range u.sharersFirst() {
+		if u.clears(s) {
+			u.cleared[s.Service] = u.clear(s)
+		}
+	}
+	for _, s := range u.was.Services { // one stands behind those it shares with
+		u.revived[s.Service] = u.revive(s)
+	}
 	for _, s := range u.was.Services {
-		revived := u.revive(s)
+		revived := u.revived[s.Service]
+		if len(revived) == 0 {
+			revived = u.cleared[s.Service]
+		}
+		for _, o := range u.was.Services {
+			if u.sharesWith(o, s.Service) { // what comes to the one may be answered by the other
+				revived = slices.Concat(revived, u.revived[o.Service])
+			}
+		}
 		r, ok := u.back(s.Service)
 		if len(out[s.Service]) > 0 || len(revived) == 0 || !ok {
 			continue
@@ -56,10 +72,61 @@ func (u *undoer) shifts() map[string][]string {
 	return out
 }
 
+// sharersFirst are the services of the plan, each before those that it shares with.
+func (u *undoer) sharersFirst() []steady.ServicePlan {
+	out := slices.Clone(u.was.Services)
+	if slices.ContainsFunc(out, func(s steady.ServicePlan) bool { return len(s.Shares) > 0 }) {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+// sharersStop are the stops of new replicas, laid out already, of services that share
+// with one: they go before its own.
+func (u *undoer) sharersStop(service string) []string {
+	var out []string
+	for _, st := range u.plan.Steps {
+		s, _ := u.was.Of(st.Service)
+		if st.Kind == steady.StepStop && st.Release == s.To && slices.Contains(s.Shares, service) {
+			out = append(out, st.ID)
+		}
+	}
+	return out
+}
+
+// clears says whether the new replicas of a service must go before old ones that were
+// stopped run again, its own or those with which it shares.
+func (u *undoer) clears(s steady.ServicePlan) bool {
+	stopped := func(service string) bool { return len(u.steps(steady.StepStop, service)) > 0 }
+	with := slices.ContainsFunc(u.was.Services, func(o steady.ServicePlan) bool {
+		return u.sharesWith(s, o.Service) && away(o.Strategy) && stopped(o.Service)
+	})
+	return away(s.Strategy) && (with || stopped(s.Service)) && len(u.steps(steady.StepStart, s.Service)) > 0
+}
+
+// waits says whether traffic cannot go back to a service before old replicas run again:
+// its own, or those that share with it.
+func (u *undoer) waits(s steady.ServicePlan) bool {
+	return u.clears(s) || len(u.awaited(s.Service)) > 0 || slices.ContainsFunc(u.was.Services, func(o steady.ServicePlan) bool {
+		return u.sharesWith(o, s.Service) && len(u.awaited(o.Service)) > 0
+	})
+}
+
+// sharesWith says whether a service shares with another, directly or through others.
+func (u *undoer) sharesWith(s steady.ServicePlan, service string) bool {
+	return slices.ContainsFunc(s.Shares, func(with string) bool {
+		o, _ := u.was.Of(with)
+		return with == service || u.sharesWith(o, service)
+	})
+}
+
 type undoer struct {
 	was   steady.Plan
 	begun map[string]bool
 	plan  steady.Plan
+
+	cleared map[string][]string // service → the steps after which no new replica of it runs, where old ones need that
+	revived map[string][]string // service → the steps after which its old replicas run again
 }
 
 func (u *undoer) add(s steady.Step) string {
@@ -162,14 +229,14 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	if len(stopped) == 0 {
 		return nil
 	}
-	var needs []string
-	if away(s.Strategy) {
-		needs = u.clear(s)
-	}
+	needs := slices.Clone(u.cleared[s.Service])
 	if u.begun[s.Service+"/bind"] {
 		if r, ok := u.back(s.Service); ok { // our listener must free the port first
 			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
 		}
+	}
+	for _, with := range s.Shares {
+		needs = append(needs, u.revived[with]...)
 	}
 	awaited := u.awaited(s.Service)
 	var ready []string
@@ -182,7 +249,7 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 			Release: c.Release, Replica: c.Replica, Needs: []string{id}, Cause: "it was stopped already"})
 		if c.Release > 0 {
 			id = u.add(steady.Step{ID: "undo/" + s.Service + "/probe/" + c.Replica, Kind: steady.StepProbe, Service: s.Service,
-				Release: c.Release, Replica: c.Replica, Needs: []string{id}})
+				Release: c.Release, Replica: c.Replica, Needs: []string{id}, Ask: u.asked(s)})
 		}
 		if slices.ContainsFunc(awaited, func(a steady.Step) bool { return a.ID == c.ID }) {
 			ready = append(ready, id)
@@ -191,21 +258,25 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	return ready
 }
 
+// asked is what an old replica is asked before those run again that live in its network.
+func (u *undoer) asked(s steady.ServicePlan) string {
+	if s.Lends {
+		return steady.AskRunning
+	}
+	return ""
+}
+
 // clear makes room for the old replicas of a service that cannot run twice: no
 // more traffic to the new ones, drain, stop.
 func (u *undoer) clear(s steady.ServicePlan) []string {
-	started := u.steps(steady.StepStart, s.Service)
-	if len(started) == 0 {
-		return nil
-	}
 	var withdrawn, stops []string
 	if r, ok := u.back(s.Service); ok {
 		r.Replicas, r.Hold = nil, u.gate(s.Service)
 		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
 	}
-	for _, c := range started {
+	for _, c := range u.steps(steady.StepStart, s.Service) {
 		stops = append(stops, u.add(steady.Step{ID: "undo/" + s.Service + "/stop/" + c.Replica, Kind: steady.StepStop,
-			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: u.drain(c, withdrawn, true)}))
+			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: append(u.drain(c, withdrawn, true), u.sharersStop(s.Service)...)}))
 	}
 	return stops
 }
@@ -238,8 +309,8 @@ func (u *undoer) discard(s steady.ServicePlan, needs []string) {
 			if shifted {
 				after = u.drain(c, needs, false)
 			}
-			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: after,
-				Own: !u.started(c)})
+			u.add(steady.Step{ID: stop, Kind: steady.StepStop, Service: s.Service, Release: c.Release, Replica: c.Replica,
+				Needs: append(slices.Clone(after), u.sharersStop(s.Service)...), Own: !u.started(c)})
 		}
 		u.add(steady.Step{ID: "undo/" + s.Service + "/remove/" + c.Replica, Kind: steady.StepRemove, Service: s.Service,
 			Release: c.Release, Replica: c.Replica, Needs: append(slices.Clone(after), stop), Own: true})

@@ -1,7 +1,6 @@
 package plan_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,13 +19,13 @@ func sourceless(paths ...string) change {
 		for _, at := range paths {
 			ms = append(ms, map[string]string{"Type": "volume", "Target": at})
 		}
-		s.Container, _ = json.Marshal(map[string]any{"HostConfig": map[string]any{"Mounts": ms}})
+		hosted(s, "Mounts", ms)
 	}
 }
 
 func named(name, at string) change {
 	return func(s *steady.Spec) {
-		s.Container, _ = json.Marshal(map[string]any{"HostConfig": map[string]any{"Binds": []string{name + ":" + at}}})
+		hosted(s, "Binds", []string{name + ":" + at})
 	}
 }
 

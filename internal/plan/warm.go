@@ -32,7 +32,10 @@ func cold(m *move) string {
 	default:
 		return "old and new cannot run beside each other"
 	}
-	if !m.held() && len(m.spec().Networks) > 0 {
+	switch {
+	case m.joined:
+		return "others share with it, or it with them, and none of them can go on alone"
+	case !m.held() && len(m.spec().Networks) > 0:
 		return "its names are on its replicas, so calls by name would still come to the old ones"
 	}
 	return ""
@@ -58,7 +61,7 @@ func (b *builder) cools() {
 // a shift is to be made.
 func (b *builder) isAwake(m *move) bool {
 	now, _ := b.route(m.Service)
-	if m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
+	if m.joined || m.Strategy != steady.StrategyStartNew || now.Held != m.held() || len(m.fresh) == 0 || b.warm(m.Service) != m.To {
 		return false
 	}
 	return !slices.ContainsFunc(m.fresh, func(name string) bool { return !b.stands(m, name) })

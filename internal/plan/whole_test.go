@@ -1,8 +1,6 @@
 package plan_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -90,7 +88,7 @@ func TestUndo_OfALaterBatchIsOneMoveOfAllServices(t *testing.T) {
 // limited has replicas with a memory limit run and wanted.
 func limited(w *world, bytes int64) {
 	for i := range w.in.Targets {
-		w.in.Targets[i].Release.Spec.Container = json.RawMessage(fmt.Sprintf(`{"HostConfig":{"Memory":%d}}`, bytes))
+		hosted(&w.in.Targets[i].Release.Spec, "Memory", bytes)
 	}
 	for i := range w.in.Observed.Replicas {
 		w.in.Observed.Replicas[i].Limits.Memory = bytes

@@ -33,6 +33,10 @@ func (q Request) services() []string {
 // Accept takes the leases, writes the rollout down and starts its worker. Errors:
 // steady.ErrBusy when another rollout has one of the services.
 func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) {
+	q, err := e.followed(ctx, q)
+	if err != nil {
+		return steady.Rollout{}, err
+	}
 	r := &run{engine: e, request: q, Rollout: steady.Rollout{
 		Project: q.Project, Kind: q.Kind, Services: q.services(), State: steady.RolloutRunning, Who: q.Options.Who, Started: time.Now().UTC(),
 	}}
@@ -41,6 +45,9 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 	}
 	if q.Again != nil {
 		fresh, err := q.Again(ctx)
+		if err == nil {
+			fresh, err = e.followed(ctx, fresh)
+		}
 		if err != nil || !slices.Equal(fresh.services(), q.services()) {
 			e.release(r)
 		}
@@ -122,8 +129,26 @@ func (e *Engine) noteContents(ctx context.Context, target, serving steady.Releas
 	return nil
 }
 
+// followed is the request with those services as targets too that share with one: they
+// are replaced together with it.
+func (e *Engine) followed(ctx context.Context, q Request) (Request, error) {
+	if q.Kind == steady.KindDown {
+		return q, nil
+	}
+	serving, err := e.Journal.Serving(ctx, q.Project)
+	if err != nil {
+		return q, fmt.Errorf("read serving releases: %w", err)
+	}
+	q.Targets = plan.Followers(q.Targets, serving)
+	return q, nil
+}
+
 // Plan says what a request would do, and does nothing.
 func (e *Engine) Plan(ctx context.Context, q Request) (steady.Plan, error) {
+	q, err := e.followed(ctx, q)
+	if err != nil {
+		return steady.Plan{}, err
+	}
 	in, err := e.input(ctx, q)
 	if err != nil {
 		return steady.Plan{}, err

@@ -30,8 +30,11 @@ func (r *run) ready(ctx context.Context, s steady.Step, release steady.Release) 
 	if release.Spec.Once() && r.State == steady.RolloutRunning {
 		return r.readyOnce(ctx, s, release, p)
 	}
+	if s.Ask == steady.AskRunning {
+		release.Spec.Probe = running(release.Spec.Probe)
+	}
 	how, err := r.engine.Prober.Ready(ctx, s.Replica, release.Spec.Probe)
-	if err != nil || p.Reach == nil || r.State != steady.RolloutRunning {
+	if err != nil || s.Ask != "" || p.Reach == nil || r.State != steady.RolloutRunning {
 		return said{what: how}, err
 	}
 	want := *p.Reach
@@ -51,6 +54,12 @@ func (r *run) ready(ctx context.Context, s steady.Step, release steady.Release) 
 		how += ", its ports after " + time.Since(began).Round(100*time.Millisecond).String()
 	}
 	return said{what: how, warning: strings.Join(got.Silent, "; ")}, nil
+}
+
+// running is the probe of a replica whose ports others are to open: it must stay up.
+func running(p steady.Probe) steady.Probe {
+	p.Kind, p.Settle = steady.ProbeRunning, cmp.Or(p.Settle, steady.DefaultSettle)
+	return p
 }
 
 // expect completes what is asked of new replicas by what serves now.

@@ -7,10 +7,22 @@ import (
 	"gesalpai.ch/steady"
 )
 
-// create makes a replica with the anonymous volumes that the plan gives it.
+// create makes a replica with the anonymous volumes that the plan gives it, and with the
+// namespaces and volumes of those with which it shares.
 func (r *run) create(ctx context.Context, s steady.Step, release steady.Release) error {
 	spec, err := release.Spec.WithVolumes(s.Mounts)
 	if err != nil {
+		return err
+	}
+	ids := map[string]string{}
+	for has, name := range s.Shares {
+		c, err := r.engine.Runtime.Replica(ctx, name)
+		if err != nil {
+			return fmt.Errorf("look up %s, with which %s shares: %w", name, s.Replica, err)
+		}
+		ids[has] = c.ID
+	}
+	if spec, err = spec.WithShared(ids); err != nil {
 		return err
 	}
 	release.Spec = spec
