@@ -39,7 +39,8 @@ type Rollout struct {
 	Ended    time.Time `json:"ended"`
 	Error    *Error    `json:"error,omitempty"`
 	Receipt  *Receipt  `json:"receipt,omitempty"`
-	Stage    *Stage    `json:"stage,omitempty"` // of its canaries, while one is under way
+	Stage    *Stage    `json:"stage,omitempty"`    // of its canaries, while one is under way
+	Unstored *Error    `json:"unstored,omitempty"` // why the store does not have it as it is here; nil: it has
 }
 
 // Final says whether the rollout has ended.

@@ -6,8 +6,9 @@ import "time"
 type Status struct {
 	Project  string          `json:"project"`
 	Services []ServiceStatus `json:"services"`
-	Rollout  *Rollout        `json:"rollout,omitempty"` // the one that runs now
-	Unknown  []string        `json:"unknown,omitempty"` // what could not be asked, and why: its figures are 0
+	Rollout  *Rollout        `json:"rollout,omitempty"`  // the one that runs now
+	Unstored []Rollout       `json:"unstored,omitempty"` // rollouts that the store does not have as they are: see Rollout.Unstored
+	Unknown  []string        `json:"unknown,omitempty"`  // what could not be asked, and why: its figures are 0
 
 	Locks        []Lease             `json:"locks,omitempty"`        // of persons
 	Certificates []CertificateStatus `json:"certificates,omitempty"` // of the hosts of its routes

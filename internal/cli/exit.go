@@ -50,7 +50,7 @@ func exitMeaning() []struct {
 		{exitNoDaemon, "no steady daemon answers"},
 		{exitBusy, "another rollout runs, or somebody has locked the project"},
 		{exitNoEngine, "no Docker Engine answers"},
-		{exitStore, "the daemon's store cannot be written, for example because the disk is full"},
+		{exitStore, "the daemon's store cannot be written, for example because the disk is full; what serves goes on, steady status tells which release"},
 		{exitNoProxy, "the proxy does not answer"},
 		{exitNginx, "nginx is missing, fails its test, or does not take a site; a site is then as it was before"},
 		{exitWarnings, "check or doctor: done, and the worst it found is a warning (check --fail-on info: or less)"},
@@ -91,6 +91,8 @@ func exitCode(err error) int {
 		return exitWarnings
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case isAny(err, steady.ErrStore): // however it ended: the release is not at fault
+		return exitStore
 	case u != nil && u.state == steady.RolloutRolledBack:
 		return exitRolledBack
 	case u != nil && u.state == steady.RolloutPaused:
@@ -105,8 +107,6 @@ func exitCode(err error) int {
 		return exitNoDaemon
 	case isAny(err, steady.ErrNoEngine):
 		return exitNoEngine
-	case isAny(err, steady.ErrStore):
-		return exitStore
 	case isAny(err, steady.ErrNoProxy):
 		return exitNoProxy
 	case isAny(err, steady.ErrNginx):

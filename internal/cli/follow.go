@@ -119,6 +119,9 @@ func (s *session) conclude(r steady.Rollout, seen account) error {
 	}
 	r.State = e.State
 	s.warnOfMissed(e.Receipt)
+	if e.Error != nil { // it is done, and cannot be stored
+		return &unfinished{project: r.Project, state: e.State, cause: e.Error}
+	}
 	return s.budget.check(r, e.Receipt)
 }
 

@@ -39,12 +39,23 @@ what it lost of how many requests. steady receipt tells more of one.`,
 				s.say("no rollout yet")
 				return nil
 			}
+			s.warnOfUnstored(all)
 			_, err = fmt.Fprint(s.out, rolloutTable(all, time.Now()))
 			return err
 		},
 	}
 	c.Flags().IntVarP(&limit, "limit", "n", 20, "how `many` to list at most; 0 for all")
 	return c
+}
+
+// warnOfUnstored says which rollouts the store does not have as they are, and why.
+func (s *session) warnOfUnstored(all []steady.Rollout) {
+	for _, r := range all {
+		if e := r.Unstored; e != nil {
+			s.warn(printable(e.Text))
+			s.say("hint: " + e.Hint)
+		}
+	}
 }
 
 func rolloutTable(all []steady.Rollout, now time.Time) string {

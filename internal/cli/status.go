@@ -65,6 +65,7 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	for _, line := range warmLines(status, now) {
 		s.say(line)
 	}
+	s.warnOfUnstored(status.Unstored)
 	for _, u := range status.Unknown {
 		s.warn(u)
 	}

@@ -83,41 +83,6 @@ func (b *backend) Abort(_ context.Context, project string, id int64) error {
 	return b.rollouts.Abort(project, id)
 }
 
-func (b *backend) Events(ctx context.Context, id, after int64, say func(steady.Event) error) error {
-	if _, err := b.store.Rollout(ctx, id); err != nil {
-		return err
-	}
-	for {
-		changed := b.rollouts.Changed(id) // before reading: no event falls between
-		events, err := b.store.Events(ctx, id, after)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			if err := say(e); err != nil {
-				return err
-			}
-			if e.Last() {
-				return nil
-			}
-			after = e.Seq
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (b *backend) Rollouts(ctx context.Context, project string, limit int) ([]steady.Rollout, error) {
-	return b.store.Rollouts(ctx, project, limit)
-}
-
-func (b *backend) Rollout(ctx context.Context, id int64) (steady.Rollout, error) {
-	return b.store.Rollout(ctx, id)
-}
-
 func (b *backend) Releases(ctx context.Context, project string) ([]steady.Release, map[string]int, error) {
 	if err := b.known(ctx, project); err != nil {
 		return nil, nil, err

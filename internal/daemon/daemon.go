@@ -201,7 +201,7 @@ func (p *parts) start(ctx context.Context, stops *stack) {
 		}
 		return ro.Run(ctx)
 	})
-	stops.start("gates", (&gatekeeper{store: p.store, rollouts: ro, proxy: p.keep.proxy, log: p.Log}).Run)
+	stops.start("gates", (&gatekeeper{store: rt, rollouts: ro, proxy: p.keep.proxy, log: p.Log}).Run)
 	stops.start("meter", b.meter.Run)
 	stops.start("metrics", func(ctx context.Context) error { return p.watched.serve(ctx, b.monitor(numbers)) })
 	srv := &http.Server{Handler: api.Audited(api.Handler(b, p.Log), p.store, p.Log), ConnContext: api.ConnContext, ReadHeaderTimeout: 10 * time.Second}

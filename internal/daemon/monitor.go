@@ -39,10 +39,11 @@ func (j journal) Event(ctx context.Context, e *steady.Event) error {
 
 // Update implements rollout.Journal.
 func (j journal) Update(ctx context.Context, r steady.Rollout) error {
-	if r.Final() {
+	err := j.Store.Update(ctx, r)
+	if err == nil && r.Final() { // one that cannot be stored yet comes again
 		j.ended(r)
 	}
-	return j.Store.Update(ctx, r)
+	return err
 }
 
 // monitorAddr is the address of the metrics; a zero one is none.

@@ -204,7 +204,10 @@ func (r *router) stored(ctx context.Context) ([]steady.Route, error) {
 		}
 		r.maintenance = nil // some may have been recovered
 	}
-	return r.store.Routes(ctx, "")
+	if err := r.overtake(ctx); err != nil {
+		return nil, err
+	}
+	return r.Routes(ctx, "")
 }
 
 // recovered returns nil once nothing is left to be recovered.

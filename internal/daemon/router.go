@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gesalpai.ch/steady"
@@ -37,15 +38,16 @@ type router struct {
 
 	mu     sync.Mutex
 	adopts adoption
-	held   map[string]steady.Holder  // by ref: those whose listener the proxy has
-	flows  map[string]string         // by ref: where UDP goes, as last set
-	known  map[string]steady.Replica // by name: routed or just un-routed, as last seen
-	away   map[string]bool           // routed replicas that died and are not ready again
-	routes []steady.Route            // of all projects, as last read or written; nil: not known
-	found  map[string]steady.Holder  // by ref: those that there are, as last seen
-	shaken map[string]bool           // by container ID: holders that have left or joined a network since
-	untold bool                      // the proxy that runs does not know of processes
-	lost   *recovery                 // what the store may have lost; nil: nothing
+	held   map[string]steady.Holder       // by ref: those whose listener the proxy has
+	flows  map[string]string              // by ref: where UDP goes, as last set
+	known  map[string]steady.Replica      // by name: routed or just un-routed, as last seen
+	away   map[string]bool                // routed replicas that died and are not ready again
+	routes []steady.Route                 // of all projects, as last read or written; nil: not known
+	found  map[string]steady.Holder       // by ref: those that there are, as last seen
+	shaken map[string]bool                // by container ID: holders that have left or joined a network since
+	untold bool                           // the proxy that runs does not know of processes
+	over   atomic.Pointer[[]steady.Route] // routes in force that the store lacks; see ServeUnstored
+	lost   *recovery                      // what the store may have lost; nil: nothing
 	// maintenance is what the store has of all projects; nil: not read.
 	maintenance *[]steady.Maintenance
 }
@@ -59,7 +61,7 @@ func newRouter(st *store.Store, eng interface {
 
 // Free implements rollout.Router.
 func (r *router) Free(ctx context.Context, routes []steady.Route) error {
-	all, err := r.store.Routes(ctx, "")
+	all, err := r.Routes(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -93,11 +95,6 @@ func foreign(all []steady.Route, project string, p steady.Port) error {
 		}
 	}
 	return nil
-}
-
-// Routes implements rollout.Router.
-func (r *router) Routes(ctx context.Context, project string) ([]steady.Route, error) {
-	return r.store.Routes(ctx, project)
 }
 
 // decided lists the routes of all projects: the store's, and while that cannot be
@@ -183,7 +180,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err := r.readMaintenance(ctx); err != nil {
 		return err
 	}
-	if sameRoutes(before, after) {
+	if sameRoutes(before, after) && !r.lacks(routes) {
 		return r.serveIfNew(ctx, after, r.proxy.Mend)
 	}
 	r.linger(before, routes)
@@ -193,6 +190,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return err
 	}
 	r.routes = after
+	r.keepUnstored(routes)
 	if slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Gone }) {
 		r.maintenance = nil // what is gone has taken its own with it
 	}

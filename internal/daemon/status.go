@@ -18,11 +18,11 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		return steady.Status{}, err
 	}
-	serving, err := b.store.Serving(ctx, project)
+	serving, err := b.servingOf(ctx, project)
 	if err != nil {
 		return steady.Status{}, err
 	}
-	routes, err := b.store.Routes(ctx, project)
+	routes, err := b.router.Routes(ctx, project)
 	if err != nil {
 		return steady.Status{}, err
 	}
@@ -31,6 +31,7 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 		return steady.Status{}, err
 	}
 	out := steady.Status{Project: project, Rollout: b.running(project), Certificates: b.certificatesOf(ctx, routes)}
+	out.Unstored = b.unstored(project)
 	for _, l := range b.rollouts.Holds(project).Held {
 		if l.Kind == steady.LeasePerson {
 			out.Locks = append(out.Locks, l)

@@ -61,7 +61,11 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 		r.request = fresh
 	}
 	if err := e.write(ctx, r); err != nil {
-		e.release(r)
+		if r.ID == 0 {
+			e.release(r)
+			return steady.Rollout{}, err
+		}
+		e.spawn(r, func(ctx context.Context) { r.finish(ctx, err) }) // it stands in the store, and must not for ever
 		return steady.Rollout{}, err
 	}
 	taken := r.Rollout

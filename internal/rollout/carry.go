@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -122,7 +121,7 @@ func await(ctx context.Context, needs []string, ended map[string]chan struct{}) 
 func (r *run) one(ctx context.Context, s steady.Step) error {
 	r.step.Store(&s.ID)
 	if err := r.begin(ctx, s); err != nil {
-		return err
+		return r.unwritten(s, err)
 	}
 	r.crash(s.Kind, "before")
 	began := time.Now()
@@ -136,14 +135,27 @@ func (r *run) one(ctx context.Context, s steady.Step) error {
 	if err != nil {
 		err = r.blame(s, err)
 	}
-	jerr := r.engine.Journal.End(context.WithoutCancel(ctx), r.ID, s.ID, err)
-	if err = errors.Join(err, r.bearable(s, jerr)); err != nil {
+	failed := err
+	jerr := r.write(context.WithoutCancel(ctx), write{what: "end of step " + s.ID, do: func(ctx context.Context) error { return r.engine.Journal.End(ctx, r.ID, s.ID, failed) }})
+	if err = errors.Join(err, r.unwritten(s, jerr)); err != nil {
 		return err
 	}
 	r.sweepHook(ctx, s)
 	ev := r.about(s, steady.EventStep)
 	ev.Text, ev.Warning, ev.Drained, ev.Took = said.what, said.warning, said.drained, took
-	return r.bearable(s, r.emit(ctx, ev))
+	return r.unwritten(s, r.emit(ctx, ev))
+}
+
+// unwritten is the error of a step that the journal did not take: its service is the one
+// that is not deployed.
+func (r *run) unwritten(s steady.Step, err error) error {
+	if !errors.Is(err, steady.ErrStore) {
+		return err
+	}
+	if s.Service == "" && len(r.plan.Services) == 1 {
+		s.Service, s.Release = r.plan.Services[0].Service, r.plan.Services[0].To
+	}
+	return r.blame(s, err)
 }
 
 // leaving says what a failure that ends nothing means.
@@ -164,21 +176,11 @@ func (r *run) begin(ctx context.Context, s steady.Step) error {
 	if ends(s) && r.State == steady.RolloutRunning && !r.passes(ctx) {
 		return context.Cause(ctx)
 	}
-	if err := r.engine.Journal.Begin(ctx, r.ID, s.ID); err != nil {
-		return r.bearable(s, fmt.Errorf("journal %s: %w", s.ID, err))
-	}
-	return r.bearable(s, r.emit(ctx, r.about(s, steady.EventBegun)))
-}
-
-// bearable lets an undo go on where the journal cannot be written: containers
-// must be put right even on a full disk. So does it let a rollout go on that has
-// begun to remove the old replicas: there is no way back from there.
-func (r *run) bearable(s steady.Step, err error) error {
-	if err == nil || r.State != steady.RolloutUndoing && !r.isPast() {
+	err := r.write(ctx, write{what: "begin of step " + s.ID, do: func(ctx context.Context) error { return r.engine.Journal.Begin(ctx, r.ID, s.ID) }})
+	if err != nil {
 		return err
 	}
-	r.engine.Log.Error("journal of a step", "rollout", r.ID, "step", s.ID, "err", err)
-	return nil
+	return r.emit(ctx, r.about(s, steady.EventBegun))
 }
 
 // tolerable says whether a failure of the step must not end the rollout: what
@@ -209,13 +211,6 @@ func (r *run) passes(ctx context.Context) bool {
 	r.engine.mu.Lock()
 	defer r.engine.mu.Unlock()
 	r.past = r.past || ctx.Err() == nil
-	return r.past
-}
-
-// isPast says whether old replicas are being removed.
-func (r *run) isPast() bool {
-	r.engine.mu.Lock()
-	defer r.engine.mu.Unlock()
 	return r.past
 }
 

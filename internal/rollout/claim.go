@@ -147,6 +147,8 @@ type blocker struct {
 	waits  bool // it does not hold it yet, but came before
 	closed bool // the engine takes none
 
+	late *steady.Error // where what has the lease has ended, and its end is not stored yet
+
 	retires *run // where what has the lease only ends a warm release: it can be asked to yield
 }
 
@@ -159,6 +161,11 @@ func (e *Engine) inTheWay(c *claim) *blocker {
 			b := &blocker{lease: l}
 			if h.run != nil && h.run.Kind == kindRetire {
 				b.retires = h.run
+			}
+			if h.run != nil && h.run.ID > 0 {
+				if why := h.run.backlog.reason(); why != nil {
+					b.late = unstored(h.run.Rollout, why)
+				}
 			}
 			return b
 		}
@@ -212,6 +219,8 @@ func (e *Engine) busy(b *blocker) error {
 	switch {
 	case b.closed:
 		return steady.ErrBusy.With("the daemon is starting or stopping", "try again in a moment")
+	case b.late != nil:
+		return b.late
 	case b.waits:
 		return steady.ErrBusy.With(fmt.Sprintf("a %s of %s by %s waits for its turn already", l.What, l.Project, l.Owner), "steady lock show, or --wait-lock 5m to wait behind it")
 	case l.Kind == steady.LeasePerson:

@@ -31,12 +31,15 @@ type Engine struct {
 	// ReadEvery is how often the proxy's counts are read while a rollout runs; 0 is
 	// every second.
 	ReadEvery time.Duration
+	// WriteAgain is how long what the store did not take is left before it is tried
+	// again; 0 is a second.
+	WriteAgain time.Duration
 
 	mu      sync.Mutex
 	workers sync.WaitGroup
 	base    context.Context // of Run; nil before it
 	accepts bool            // Run has taken up what was left and has not ended
-	runs    map[int64]*run  // those that have not ended
+	runs    map[int64]*run  // those that have not ended, or whose end is not stored yet
 	held    []*claim        // leases of rollouts and of persons
 	queue   []*claim        // who waits for one, the first to come first
 	keeping sync.Mutex      // over each write of persons' leases
@@ -124,7 +127,7 @@ func (e *Engine) Abort(project string, rollout int64) error {
 func (e *Engine) find(project string, rollout int64, what string) (*run, error) {
 	var found *run
 	for id, r := range e.runs {
-		if r.Project != project || rollout != 0 && rollout != id {
+		if r.Project != project || r.Final() || rollout != 0 && rollout != id {
 			continue
 		}
 		if found != nil {
@@ -144,7 +147,7 @@ func (e *Engine) Running(project string) *steady.Rollout {
 	e.mu.Lock()
 	found := map[*run]steady.Rollout{}
 	for _, r := range e.runs {
-		if r.Project == project {
+		if r.Project == project && !r.Final() {
 			found[r] = r.Rollout
 		}
 	}

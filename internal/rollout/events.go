@@ -10,7 +10,8 @@ import (
 // emit journals an event and wakes those who follow the rollout.
 func (r *run) emit(ctx context.Context, e steady.Event) error {
 	e.Time, e.Rollout, e.Project = time.Now().UTC(), r.ID, r.Project
-	if err := r.engine.Journal.Event(context.WithoutCancel(ctx), &e); err != nil {
+	keep := func(ctx context.Context) error { return r.engine.Journal.Event(context.WithoutCancel(ctx), &e) }
+	if err := r.write(ctx, write{what: "event " + e.Kind, do: keep, event: &e}); err != nil {
 		return err
 	}
 	r.engine.awaken(r.ID)

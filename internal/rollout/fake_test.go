@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type place struct {
 	on       map[string]func()   // call → what happens at that moment, under the lock
 	fails    map[string]error    // call → its error
 	full     bool                // the store's disk
+	fullIn   int                 // so many writes later; 0: never
 	traffic  steady.Traffic      // what the proxy has counted
 	open     map[int]steady.Open // by release
 	proxy    time.Time           // when it began
@@ -43,8 +45,9 @@ type place struct {
 	aside    map[string]bool          // one-off containers, which are no replicas
 	pulls    map[string]steady.Image  // what a registry has; nil: none has anything
 	holders  map[string]steady.Holder // by container name
-	routes   map[string]steady.Route
-	held     []string // every route as it was put in force: its replicas, and whether it was held
+	routes   map[string]steady.Route  // as stored
+	unstored map[string]steady.Route  // in force in the place of those
+	held     []string                 // every route as it was put in force: its replicas, and whether it was held
 	releases []steady.Release
 	rollouts map[int64]steady.Rollout
 	plans    map[int64]steady.Plan
@@ -60,6 +63,7 @@ type place struct {
 
 func newPlace() *place {
 	return &place{
+		unstored: map[string]steady.Route{},
 		kept:     map[string]steady.Warm{},
 		tags:     map[string]string{},
 		replicas: map[string]steady.Replica{}, projects: map[string]string{}, networks: map[string]bool{}, names: map[string][]string{},
@@ -94,6 +98,28 @@ func (p *place) Free(_ context.Context, routes []steady.Route) error {
 
 func (p *place) Route(_ context.Context, routes []steady.Route) error {
 	defer p.note("route")()
+	news := func(r steady.Route) bool {
+		return !reflect.DeepEqual(p.routes[r.Service], r) && !(r.Gone && p.routes[r.Service].Service == "")
+	}
+	if slices.ContainsFunc(routes, news) {
+		if err := p.store(); err != nil {
+			return err
+		}
+	}
+	if err := p.enforce(routes); err != nil {
+		return err
+	}
+	for _, r := range routes {
+		delete(p.unstored, r.Service)
+		if p.routes[r.Service] = r; r.Gone {
+			delete(p.routes, r.Service)
+		}
+	}
+	return nil
+}
+
+// enforce has traffic go by the routes.
+func (p *place) enforce(routes []steady.Route) error {
 	for _, r := range routes {
 		dead := func(name string) bool { return !p.replicas[name].Running() }
 		if len(r.Replicas) > 0 && len(r.Ports) > 0 && !slices.ContainsFunc(r.Replicas, func(n string) bool { return !dead(n) }) {
@@ -102,7 +128,6 @@ func (p *place) Route(_ context.Context, routes []steady.Route) error {
 	}
 	for _, r := range routes {
 		if r.Gone {
-			delete(p.routes, r.Service)
 			continue
 		}
 		how := fmt.Sprint(r.Replicas)
@@ -110,15 +135,34 @@ func (p *place) Route(_ context.Context, routes []steady.Route) error {
 			how += " held"
 		}
 		p.held = append(p.held, how)
-		p.routes[r.Service] = r
 	}
 	return nil
+}
+
+// ServeUnstored is Route on a full disk.
+func (p *place) ServeUnstored(_ context.Context, routes []steady.Route) error {
+	defer p.note("serve unstored")()
+	for _, r := range routes {
+		p.unstored[r.Service] = r
+	}
+	return p.enforce(routes)
+}
+
+// inForce gives the routes that traffic goes by.
+func (p *place) inForce() map[string]steady.Route {
+	out := maps.Clone(p.routes)
+	for service, r := range p.unstored {
+		if out[service] = r; r.Gone {
+			delete(out, service)
+		}
+	}
+	return out
 }
 
 func (p *place) Routes(context.Context, string) ([]steady.Route, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Collect(maps.Values(p.routes)), nil
+	return slices.Collect(maps.Values(p.inForce())), nil
 }
 
 func (p *place) Drain(ctx context.Context, names []string, _ steady.Drain) (steady.Drained, error) {
@@ -173,16 +217,22 @@ func (p *place) Flows(_ context.Context, _, service string) (map[int]steady.Flow
 
 func (p *place) KeepWarm(_ context.Context, w steady.Warm) error {
 	defer p.note("keep %s release %d", w.Service, w.Release)()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.kept[w.Service] = w
-	return p.store()
+	return nil
 }
 
 func (p *place) Cool(_ context.Context, w steady.Warm) error {
 	defer p.note("cool %s release %d", w.Service, w.Release)()
+	if err := p.store(); err != nil {
+		return err
+	}
 	if p.kept[w.Service].Release == w.Release {
 		delete(p.kept, w.Service)
 	}
-	return p.store()
+	return nil
 }
 
 func (p *place) Warm(context.Context, string) ([]steady.Warm, error) {
@@ -217,9 +267,12 @@ func (p *place) PutReading(_ context.Context, id int64, r steady.Reading) error 
 func (p *place) DropReadings(_ context.Context, id int64, at []time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.dropped += len(at)
 	p.readings[id] = slices.DeleteFunc(p.readings[id], func(r steady.Reading) bool { return slices.ContainsFunc(at, r.At.Equal) })
-	return p.store()
+	return nil
 }
 
 func (p *place) Readings(_ context.Context, id int64) ([]steady.Reading, error) {
@@ -283,6 +336,10 @@ func (p *place) StillAccepts(_ context.Context, name string, ways []steady.Way) 
 }
 
 func (p *place) store() error {
+	if p.fullIn > 0 {
+		p.fullIn--
+		p.full = p.full || p.fullIn == 0
+	}
 	if p.full {
 		return steady.ErrStore.With("the store is full", "df -h")
 	}
@@ -291,6 +348,9 @@ func (p *place) store() error {
 
 func (p *place) Accept(_ context.Context, r *steady.Rollout, releases []steady.Release) error {
 	defer p.note("accept")()
+	if err := p.store(); err != nil {
+		return err
+	}
 	r.ID = int64(len(p.rollouts) + 1)
 	r.Number = max(r.Number, 1)
 	for _, x := range p.releases {
@@ -302,7 +362,7 @@ func (p *place) Accept(_ context.Context, r *steady.Rollout, releases []steady.R
 	}
 	p.rollouts[r.ID] = *r
 	p.begun[r.ID], p.done[r.ID] = map[string]bool{}, map[string]bool{}
-	return p.store()
+	return nil
 }
 
 func (p *place) journalImage(service string, number int, img steady.Image) {
@@ -315,19 +375,25 @@ func (p *place) journalImage(service string, number int, img steady.Image) {
 
 func (p *place) Contents(_ context.Context, r steady.Release) error {
 	defer p.note("contents %s", r.Service)()
+	if err := p.store(); err != nil {
+		return err
+	}
 	for i := range p.releases {
 		if p.releases[i].Service == r.Service && p.releases[i].Number == r.Number {
 			p.releases[i].Spec.Contents, p.releases[i].Spec.Original = r.Spec.Contents, r.Spec.Original
 		}
 	}
-	return p.store()
+	return nil
 }
 
 func (p *place) Planned(_ context.Context, id int64, pl steady.Plan) error {
 	defer p.note("planned")()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.plans[id] = pl
 	p.volumes = append(p.volumes, pl.Volumes...)
-	return p.store()
+	return nil
 }
 
 func (p *place) Volumes(context.Context, string) ([]steady.AnonymousVolume, error) {
@@ -364,8 +430,11 @@ func (p *place) Projects(context.Context) ([]string, error) {
 
 func (p *place) ForgetVolumes(context.Context, string) error {
 	defer p.note("forget volumes")()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.volumes = nil
-	return p.store()
+	return nil
 }
 
 func (p *place) Begin(_ context.Context, id int64, step string) error {
@@ -381,10 +450,13 @@ func (p *place) Begin(_ context.Context, id int64, step string) error {
 func (p *place) End(_ context.Context, id int64, step string, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
 	if err == nil {
 		p.done[id][step] = true
 	}
-	return p.store()
+	return nil
 }
 
 func (p *place) Progress(_ context.Context, id int64) (steady.Plan, map[string]bool, map[string]bool, error) {
@@ -396,16 +468,22 @@ func (p *place) Progress(_ context.Context, id int64) (steady.Plan, map[string]b
 func (p *place) Event(_ context.Context, e *steady.Event) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
 	e.Seq = int64(len(p.events[e.Rollout]) + 1)
 	p.events[e.Rollout] = append(p.events[e.Rollout], *e)
-	return p.store()
+	return nil
 }
 
 func (p *place) Update(_ context.Context, r steady.Rollout) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.rollouts[r.ID] = r
-	return p.store()
+	return nil
 }
 
 func (p *place) Serving(context.Context, string) (map[string]steady.Release, error) {
@@ -440,18 +518,24 @@ func (p *place) Release(_ context.Context, _, service string, number int) (stead
 
 func (p *place) KeepLog(_ context.Context, id int64, c steady.Replica, lines []steady.LogLine) error {
 	defer p.note("keep the log of %s", c.Name)()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.left[c.Name] = lines
-	return p.store()
+	return nil
 }
 
 func (p *place) Completed(_ context.Context, _, service string, number int, at time.Time) error {
 	defer p.note("completed %s release %d", service, number)()
+	if err := p.store(); err != nil {
+		return err
+	}
 	for i, r := range p.releases {
 		if r.Service == service && r.Number == number {
 			p.releases[i].Done = at
 		}
 	}
-	return p.store()
+	return nil
 }
 
 func (p *place) Unfinished(context.Context) ([]steady.Rollout, error) {
@@ -472,6 +556,9 @@ type journal struct{ *place }
 
 func (j journal) Image(_ context.Context, _, service string, number int, img steady.Image) error {
 	defer j.note("journal image")()
+	if err := j.store(); err != nil {
+		return err
+	}
 	j.journalImage(service, number, img)
 	return nil
 }
@@ -499,7 +586,7 @@ func (p *place) containers() []string {
 func (p *place) route(service string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, ok := p.routes[service]
+	r, ok := p.inForce()[service]
 	if !ok {
 		return "none"
 	}
@@ -517,6 +604,9 @@ func (p *place) Stage(_ context.Context, id int64) (steady.Stage, error) {
 func (p *place) PutStage(_ context.Context, id int64, s steady.Stage) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store(); err != nil {
+		return err
+	}
 	p.stages[id] = s
-	return p.store()
+	return nil
 }

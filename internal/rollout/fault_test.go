@@ -37,6 +37,7 @@ type wire struct {
 	at    int // the call that goes wrong; the rest are as ever
 	how   string
 	new   int // the release that the rollout goes to
+	fills int // so many writes after the rollout is accepted the disk is full; 0: never
 	abort func()
 	died  context.CancelFunc
 
@@ -163,7 +164,7 @@ func (w *wire) serves(name, done string) {
 	w.place.mu.Lock()
 	defer w.place.mu.Unlock()
 	c := w.replicas[name]
-	r := w.routes[c.Service]
+	r := w.inForce()[c.Service]
 	if c.Running() && slices.Contains(r.Replicas, name) && (len(r.Ports) > 0 || r.Held) {
 		w.never("%s was %s while it took traffic", name, done)
 	}
@@ -207,6 +208,10 @@ func (w *wire) Ready(ctx context.Context, name string, p steady.Probe) (how stri
 		w.mu.Unlock()
 	}
 	return how, err
+}
+
+func (w *wire) ServeUnstored(ctx context.Context, routes []steady.Route) error {
+	return w.do("serve unstored", func() error { return w.place.ServeUnstored(ctx, routes) })
 }
 
 func (w *wire) Drain(ctx context.Context, names []string, clocks steady.Drain) (d steady.Drained, err error) {
@@ -261,6 +266,9 @@ func (w *wire) PutStage(ctx context.Context, id int64, s steady.Stage) error {
 
 func (w *wire) Accept(ctx context.Context, r *steady.Rollout, made []steady.Release) error {
 	err := w.place.Accept(ctx, r, made)
+	w.place.mu.Lock()
+	w.place.fullIn = w.fills
+	w.place.mu.Unlock()
 	w.mu.Lock()
 	w.on = true
 	w.mu.Unlock()
@@ -309,6 +317,9 @@ type wired struct{ *wire }
 func (w wired) Image(_ context.Context, _, service string, number int, img steady.Image) error {
 	return w.do("journal image", func() error {
 		defer w.note("journal image")()
+		if err := w.store(); err != nil {
+			return err
+		}
 		w.journalImage(service, number, img)
 		return nil
 	})

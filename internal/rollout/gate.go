@@ -29,7 +29,7 @@ func (r *run) open(ctx context.Context) {
 	if len(shut) == 0 {
 		return
 	}
-	if err := r.engine.Router.Route(ctx, shut); err != nil {
+	if err := r.routeBack(ctx, shut); err != nil {
 		r.engine.Log.Warn("open gates left shut", "rollout", r.ID, "err", err)
 	}
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gesalpai.ch/steady"
 )
@@ -12,8 +13,11 @@ import (
 // started again; and in the end each service goes back that can, and only the others
 // are astray.
 func (r *run) goBack(ctx context.Context, s steady.Step) error {
-	route := r.engine.Router.Route
+	route := r.routeBack
 	err := route(ctx, s.Routes)
+	if err == nil && r.took && !r.caughtUp() { // the store still names what goes next
+		return errSuspended
+	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -40,6 +44,41 @@ func (r *run) goBack(ctx context.Context, s steady.Step) error {
 	defer r.mu.Unlock()
 	r.astray = lost
 	return errors.Join(why...)
+}
+
+// routeBack puts routes of an undo in force, also where they cannot be stored: visitors
+// wait for no disk. They are stored behind what else the store lacks.
+func (r *run) routeBack(ctx context.Context, routes []steady.Route) error {
+	if !r.backlog.behind() {
+		err := r.engine.Router.Route(ctx, routes)
+		if !errors.Is(err, steady.ErrStore) {
+			return err
+		}
+	}
+	if err := r.engine.Router.ServeUnstored(ctx, routes); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if r.back == nil {
+		r.back = map[string]steady.Route{}
+	}
+	for _, t := range routes {
+		r.back[t.Service] = t
+	}
+	r.mu.Unlock()
+	r.writeLate(ctx, write{what: "routes", do: func(ctx context.Context) error { return r.engine.Router.Route(ctx, r.inForce(routes)) }})
+	return nil
+}
+
+// inForce is what has been put in force last of the services that routes are about.
+func (r *run) inForce(routes []steady.Route) []steady.Route {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(routes)
+	for i, t := range out {
+		out[i] = r.back[t.Service]
+	}
+	return out
 }
 
 // rouse starts old replicas that have died, and waits until they can serve, as far

@@ -39,7 +39,7 @@ func (r *run) keepLog(ctx context.Context, s steady.Step) {
 		r.mu.Lock()
 		r.kept += min(keptBytes, keptOfAll-r.kept) - room
 		r.mu.Unlock()
-		err = r.engine.Journal.KeepLog(ctx, r.ID, c, lines)
+		err = r.write(ctx, write{what: "log of " + c.Name, do: func(ctx context.Context) error { return r.engine.Journal.KeepLog(ctx, r.ID, c, lines) }})
 	}
 	if err != nil {
 		r.engine.Log.Warn("keep the log of a replica", "rollout", r.ID, "replica", s.Replica, "err", err)

@@ -98,6 +98,9 @@ type Router interface {
 	// returns nil, no new request goes to a replica of those services that is not
 	// listed. On error the routes in force are those of before.
 	Route(ctx context.Context, routes []steady.Route) error
+	// ServeUnstored puts routes in force that the store cannot take now, and keeps them
+	// there until Route stores those services' routes.
+	ServeUnstored(ctx context.Context, routes []steady.Route) error
 	// Routes gives the routes in force of one project.
 	Routes(ctx context.Context, project string) ([]steady.Route, error)
 	// Drain waits until nothing is in flight at the named replicas, which no

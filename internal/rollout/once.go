@@ -72,7 +72,7 @@ func (r *run) completedOnce(ctx context.Context, s steady.Step, release steady.R
 		e.Tail = tail
 		return said{}, e
 	}
-	r.noteEnded(ctx)
+	r.noteEnded(ctx, r.note)
 	return said{what: "ran to its end, exit code 0 after " + took.Round(10*time.Millisecond).String()}, nil
 }
 
@@ -126,13 +126,20 @@ func (r *run) noneFailed(ctx context.Context) error {
 			}
 		}
 	}
-	r.noteEnded(ctx)
+	r.noteEnded(ctx, r.note)
 	return nil
+}
+
+// note writes what is tried again at the rollout's end.
+func (r *run) note(ctx context.Context, w write) {
+	if err := r.write(ctx, w); err != nil {
+		r.engine.Log.Warn("note what has run to its end", "rollout", r.ID, "what", w.what, "err", err)
+	}
 }
 
 // noteEnded notes the releases whose replicas have all run to their end, so that no
 // later deploy runs them again.
-func (r *run) noteEnded(ctx context.Context) {
+func (r *run) noteEnded(ctx context.Context, note func(context.Context, write)) {
 	for service, all := range r.runOnce(ctx) {
 		p, _ := r.plan.Of(service)
 		if replaces(p) || len(all) < p.Replicas || slices.ContainsFunc(all, func(c steady.Replica) bool { return !c.Ended() }) {
@@ -141,13 +148,16 @@ func (r *run) noteEnded(ctx context.Context) {
 		if r.isNoted(service) {
 			continue
 		}
-		if err := r.engine.Journal.Completed(ctx, r.Project, service, all[0].Release, time.Now().UTC()); err != nil {
-			r.engine.Log.Warn("note that a release has run to its end", "rollout", r.ID, "service", service, "err", err)
-			continue
-		}
-		r.mu.Lock()
-		r.ranOut[service] = all[0].Release
-		r.mu.Unlock()
+		release, at := all[0].Release, time.Now().UTC()
+		note(ctx, write{what: service + " has run to its end", do: func(ctx context.Context) error {
+			err := r.engine.Journal.Completed(ctx, r.Project, service, release, at)
+			if err == nil {
+				r.mu.Lock()
+				r.ranOut[service] = release
+				r.mu.Unlock()
+			}
+			return err
+		}})
 	}
 }
 

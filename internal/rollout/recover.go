@@ -29,12 +29,21 @@ func (e *Engine) recover(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read rollout %d: %w", was.ID, err)
 		}
+		events, err := e.Journal.Events(ctx, was.ID, 0)
+		if err != nil {
+			return fmt.Errorf("read events of rollout %d: %w", was.ID, err)
+		}
+		if n := len(events); n > 0 {
+			r.backlog.seq = events[n-1].Seq
+		}
 		if err := r.recall(ctx); err != nil {
 			return err
 		}
 		if holder := e.regain(r); holder != nil {
 			e.Log.Warn("the end of a rollout was never stored", "rollout", was.ID, "later", holder.Rollout)
-			r.end(ctx, steady.RolloutFailed, steady.ErrStore.With("how the rollout ended could not be stored", "steady status"))
+			e.workers.Go(func() {
+				r.end(ctx, steady.RolloutFailed, steady.ErrStore.With("how the rollout ended could not be stored", "steady status"))
+			})
 			continue
 		}
 		e.Log.Info("rollout taken up again", "project", was.Project, "rollout", was.ID, "state", was.State)
@@ -56,6 +65,7 @@ func (r *run) takeUp(ctx context.Context, p steady.Plan, begun, done map[string]
 		if r.Error != nil {
 			cause = r.Error
 		}
+		r.took = true    // who knows
 		if !undoing(p) { // died between saying so and planning it
 			p = plan.Undo(p, begun)
 		}

@@ -43,6 +43,10 @@ type run struct {
 	refused []string                  // shifts that led nobody anywhere
 	astray  []string                  // services that an undo's common shift could not take back
 	former  map[string]bool           // steps that a daemon had begun which died; nil where none did
+	back    map[string]steady.Route   // by service: put in force by an undo, and perhaps not stored yet
+
+	backlog backlog
+	took    bool // the new release may have taken traffic: a daemon that knows of no undo would go on with the rollout
 }
 
 // work takes the rollout from its acceptance to its end.
@@ -193,7 +197,7 @@ func (r *run) finish(ctx context.Context, err error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err == nil {
-		r.noteEnded(ctx)
+		r.noteEnded(ctx, r.writeLate)
 		r.end(ctx, r.done(), nil)
 		return
 	}
@@ -223,16 +227,33 @@ func (r *run) end(ctx context.Context, state string, cause error) {
 	if state == steady.RolloutDone || state == steady.RolloutUnchanged {
 		kind = steady.EventDone
 	}
-	if err := r.engine.Journal.Update(ctx, r.Rollout); err != nil {
-		r.engine.Log.Error("store the end of a rollout", "rollout", r.ID, "err", err)
-	}
+	r.update(ctx)
 	r.dropUnserved(ctx, state)
-	r.engine.release(r) // before it is told: who hears of the end may deploy again at once
-	err := r.emit(ctx, steady.Event{Kind: kind, State: state, Receipt: &brief, Error: r.Error, Took: r.Ended.Sub(r.Started)})
-	if err != nil {
-		r.engine.Log.Error("store the last event of a rollout", "rollout", r.ID, "err", err)
+	if !r.backlog.behind() {
+		r.engine.release(r) // before it is told: who hears of the end may deploy again at once
 	}
+	r.tellEnd(ctx, steady.Event{Kind: kind, State: state, Receipt: &brief, Error: r.Error, Took: r.Ended.Sub(r.Started)})
 	r.pruneAfter(state)
+}
+
+// update stores the rollout's state, and in the end its receipt.
+func (r *run) update(ctx context.Context) {
+	now := r.Rollout
+	r.writeLate(ctx, write{what: "state " + now.State, do: func(ctx context.Context) error { return r.engine.Journal.Update(ctx, now) }})
+}
+
+// tellEnd writes the last event. A rollout whose end is not stored keeps its lease until it
+// is: the next one would find the store as it was before.
+func (r *run) tellEnd(ctx context.Context, e steady.Event) {
+	_ = r.emit(ctx, e) // what cannot be written now is written later
+	if !r.backlog.behind() {
+		return
+	}
+	r.engine.mu.Lock()
+	r.engine.runs[r.ID] = r
+	r.engine.mu.Unlock()
+	r.caughtUp()
+	r.engine.release(r)
 }
 
 // explain adds to an error which release still serves.

@@ -77,11 +77,12 @@ func TestCanary_IsPromotedByHand(t *testing.T) {
 	if s := d.Running("shop").Stage; s == nil || s.Number != 1 || s.Of != 3 || s.Share() != "5 %" {
 		t.Errorf("stage %+v", s)
 	}
-	for _, want := range []string{"1 at 25 %", "1 at 50 %"} {
+	for i, want := range []string{"1 at 25 %", "1 at 50 %"} {
 		if _, err := d.Promote(t.Context(), "shop", 0, false, "anna"); err != nil {
 			t.Fatal(err)
 		}
 		p.stands(t, want)
+		eventually(t, func() bool { s := d.Running("shop").Stage; return s != nil && s.Number == i+2 }) // the step begins behind its shift
 	}
 	if got := p.texts(r.ID); !slices.Contains(got, "2 promoted by anna") || !slices.Contains(got, "2 begins") {
 		t.Errorf("told %v", got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ func (r *run) take(ctx context.Context, s steady.Step) (said, error) {
 		}
 		return said{what: s.Replica}, rt.Start(ctx, s.Replica)
 	case steady.StepStop:
+		if r.State == steady.RolloutUndoing && r.leadsTo(ctx, s) {
+			return said{what: s.Replica + " takes traffic again already"}, nil
+		}
 		return said{what: s.Replica}, rt.Stop(ctx, s.Replica)
 	case steady.StepRemove:
 		r.keepLog(ctx, s)
@@ -91,6 +95,15 @@ func (r *run) made(ctx context.Context, name string) (bool, error) {
 		return true, nil
 	}
 	return c.Rollout == r.ID, err
+}
+
+// leadsTo says whether traffic goes to the step's replica: an undo that a former daemon
+// could not store has led it back there.
+func (r *run) leadsTo(ctx context.Context, s steady.Step) bool {
+	routes, err := r.engine.Router.Routes(ctx, r.Project)
+	return err == nil && slices.ContainsFunc(routes, func(t steady.Route) bool {
+		return t.Service == s.Service && slices.Contains(t.Replicas, s.Replica)
+	})
 }
 
 // release finds what the step's replica is made of: the rollout's target, or an

@@ -8,7 +8,9 @@ func (e *Engine) Underway() []steady.Rollout {
 	defer e.mu.Unlock()
 	out := make([]steady.Rollout, 0, len(e.runs))
 	for _, r := range e.runs {
-		out = append(out, r.Rollout)
+		if !r.Final() { // else only its end is to be stored
+			out = append(out, r.Rollout)
+		}
 	}
 	return out
 }

@@ -29,18 +29,32 @@ func (r *run) undo(ctx context.Context, cause error) {
 	r.engine.mu.Lock()
 	r.State, r.Error = steady.RolloutUndoing, r.explain(cause)
 	r.engine.mu.Unlock()
-	err = errors.Join(
-		r.engine.Journal.Update(ctx, r.Rollout),
-		r.emit(ctx, steady.Event{Kind: steady.EventUndo, Error: r.Error}))
-	if err != nil { // the store is full, say: containers must be put right all the same
-		r.engine.Log.Error("journal the undo", "rollout", r.ID, "err", err)
-	}
+	r.update(ctx) // where the store is full, say, containers are put right all the same
+	_ = r.emit(ctx, steady.Event{Kind: steady.EventUndo, Error: r.Error})
 	r.sweepHooks(ctx) // the plan that follows knows nothing of them
 	back := plan.Undo(r.plan, begun)
-	if err := r.engine.Journal.Planned(ctx, r.ID, back); err != nil {
-		r.engine.Log.Error("journal the way back", "rollout", r.ID, "err", err)
+	r.writeLate(ctx, write{what: "plan of the undo", do: func(ctx context.Context) error { return r.engine.Journal.Planned(ctx, r.ID, back) }})
+	if r.took = shifted(r.plan, begun); r.took && !r.known(ctx, back) {
+		return
 	}
 	r.takeBack(ctx, back, begun, cause)
+}
+
+// known waits until the store knows that the rollout is undone, before any new replica
+// goes that may take traffic: a daemon which is started then must not go on with the
+// rollout. Meanwhile the old replicas that still run take the traffic. false: the engine
+// stops.
+func (r *run) known(ctx context.Context, back steady.Plan) bool {
+	if !r.backlog.behind() {
+		return true
+	}
+	i := slices.IndexFunc(back.Steps, func(s steady.Step) bool { return s.Kind == steady.StepShift && len(s.Needs) == 0 && s.Service == "" })
+	if i >= 0 {
+		if err := r.routeBack(ctx, back.Steps[i].Routes); err != nil {
+			r.engine.Log.Warn("lead traffic back before that can be stored", "rollout", r.ID, "err", err)
+		}
+	}
+	return r.caughtUp()
 }
 
 // takeBack carries the way back out; the forward plan stays r.plan, for the

@@ -28,8 +28,12 @@ func (r *run) keep(ctx context.Context, s steady.Step) (said, error) {
 		note, what = r.engine.Journal.Cool, "nothing is kept warm"
 	}
 	err := note(ctx, w)
-	for i := 0; err != nil && i < len(undoAgain) && pause(ctx, undoAgain[i]) == nil; i++ {
+	for i := 0; err != nil && !errors.Is(err, steady.ErrStore) && i < len(undoAgain) && pause(ctx, undoAgain[i]) == nil; i++ {
 		err = note(ctx, w)
+	}
+	if errors.Is(err, steady.ErrStore) {
+		r.writeLate(ctx, write{what: what, do: func(ctx context.Context) error { return note(ctx, w) }})
+		err = nil
 	}
 	return said{what: what}, err
 }
