@@ -106,6 +106,18 @@ func (r *run) leadsTo(ctx context.Context, s steady.Step) bool {
 	})
 }
 
+// isBack says whether a shift takes a service's traffic away from the new release that
+// the old one has again: see leadsTo.
+func (r *run) isBack(ctx context.Context, s steady.Step) bool {
+	if len(s.Routes) != 1 || len(s.Routes[0].Replicas) > 0 || s.Routes[0].Gone || s.Routes[0].Redirect {
+		return false
+	}
+	of := func(t steady.Route) bool { return t.Service == s.Routes[0].Service }
+	routes, err := r.engine.Router.Routes(ctx, r.Project)
+	i, j := slices.IndexFunc(routes, of), slices.IndexFunc(r.plan.Before, of)
+	return err == nil && i >= 0 && j >= 0 && len(routes[i].Replicas) > 0 && slices.Equal(routes[i].Replicas, r.plan.Before[j].Replicas)
+}
+
 // release finds what the step's replica is made of: the rollout's target, or an
 // older release when it is being undone.
 func (r *run) release(ctx context.Context, s steady.Step) (steady.Release, error) {
@@ -159,6 +171,9 @@ func (r *run) completed(ctx context.Context, s steady.Step) (said, error) {
 }
 
 func (r *run) shift(ctx context.Context, s steady.Step) (said, error) {
+	if r.State == steady.RolloutUndoing && r.isBack(ctx, s) {
+		return said{what: s.Routes[0].Service + " is served as before already"}, nil
+	}
 	if err := r.stillRun(ctx, s.Routes); err != nil {
 		r.refuse(s)
 		return said{}, err
