@@ -50,14 +50,16 @@ type Traffic map[string]map[int]Counts
 
 // Drained tells how the drain of one or more replicas went.
 type Drained struct {
-	Requests      int           `json:"requests"`       // in flight when it began
-	Longest       time.Duration `json:"longest"`        // until the last of them ended
-	Cut           int           `json:"cut"`            // requests that outlived their clock
-	Streams       int           `json:"streams"`        // open when it began
-	StreamsEnded  int           `json:"streams_ended"`  // by themselves
-	StreamsClosed int           `json:"streams_closed"` // by us, in an orderly way (WebSocket close frame, end of a response)
-	StreamsQuiet  int           `json:"streams_quiet"`  // by us, while nothing was under way (raw TCP)
-	StreamsCut    int           `json:"streams_cut"`    // by us, whatever was under way
+	Requests      int           `json:"requests"`              // in flight when it began
+	Longest       time.Duration `json:"longest"`               // until the last of them ended
+	Cut           int           `json:"cut"`                   // requests that outlived their clock
+	Streams       int           `json:"streams"`               // open when it began
+	StreamsEnded  int           `json:"streams_ended"`         // by themselves
+	StreamsClosed int           `json:"streams_closed"`        // by us, in an orderly way (WebSocket close frame, end of a response)
+	StreamsQuiet  int           `json:"streams_quiet"`         // by us, while nothing was under way (raw TCP)
+	StreamsCut    int           `json:"streams_cut"`           // by us, whatever was under way
+	Flows         int           `json:"flows,omitempty"`       // of UDP, that led there when it began or since
+	FlowsMoved    int           `json:"flows_moved,omitempty"` // of them: still busy when the clock ran out, and led elsewhere from then on
 }
 
 // Plus adds another drain: numbers add up, Longest is the longer one.
@@ -70,6 +72,8 @@ func (d Drained) Plus(o Drained) Drained {
 	d.StreamsClosed += o.StreamsClosed
 	d.StreamsQuiet += o.StreamsQuiet
 	d.StreamsCut += o.StreamsCut
+	d.Flows += o.Flows
+	d.FlowsMoved += o.FlowsMoved
 	return d
 }
 

@@ -34,13 +34,17 @@ type Table struct {
 	Certificates []Certificate `json:"certificates,omitempty"` // of the hosts of TLS listeners
 
 	Maintenance []Maintenance `json:"maintenance,omitempty"` // those that pools name
+
+	// UDP are the addresses whose datagrams the proxy relays where the kernel does not
+	// lead them to a replica itself; their Protocol is UDP.
+	UDP []Listener `json:"udp,omitempty"`
 }
 
 // Listener is one address the proxy listens on and the pool behind it.
 type Listener struct {
 	Host     string `json:"host,omitempty"` // empty: all addresses, v4 and v6
 	Port     uint16 `json:"port"`
-	Protocol string `json:"protocol"` // Auto, HTTP or TCP
+	Protocol string `json:"protocol"` // Auto, HTTP or TCP; UDP in Table.UDP
 	Pool     string `json:"pool"`     // name of a pool in the same table
 
 	// Holder, "shop/api", makes it the listener in that holder's network

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -141,6 +142,9 @@ const (
 	TCP  = "tcp"
 )
 
+// UDP is the transport of a published port that carries datagrams.
+const UDP = "udp"
+
 // Port is one published port.
 type Port struct {
 	HostIP    string `json:"host_ip,omitempty"` // empty: all addresses, v4 and v6
@@ -148,6 +152,51 @@ type Port struct {
 	Target    uint16 `json:"target"`            // in the container
 	Transport string `json:"transport"`         // tcp or udp
 	Protocol  string `json:"protocol"`          // Auto, HTTP or TCP; from app_protocol or x-steady
+}
+
+// String is how people write where visitors come to: "8080", "127.0.0.1:8080",
+// "53/udp".
+func (p Port) String() string { return PortRange{Port: p}.String() }
+
+// PortRange is a row of published ports with the same distance to their ports in the
+// container.
+type PortRange struct {
+	Port
+	More uint16 // how many ports follow the first
+}
+
+// String is "8080", "10000-10100/udp".
+func (r PortRange) String() string {
+	text := strconv.Itoa(int(r.Published))
+	if r.More > 0 {
+		text += "-" + strconv.Itoa(int(r.Published+r.More))
+	}
+	if r.HostIP != "" {
+		text = r.HostIP + ":" + text
+	}
+	if r.Transport == UDP {
+		text += "/udp"
+	}
+	return text
+}
+
+// Ranges gathers ports that follow one another, in the order in which they come.
+func Ranges(ports []Port) []PortRange {
+	var out []PortRange
+	for _, p := range ports {
+		if n := len(out); n > 0 && out[n-1].precedes(p) {
+			out[n-1].More++
+			continue
+		}
+		out = append(out, PortRange{Port: p})
+	}
+	return out
+}
+
+func (r PortRange) precedes(p Port) bool {
+	next := r.Port
+	next.Published, next.Target = next.Published+r.More+1, next.Target+r.More+1
+	return r.Published > 0 && next == p
 }
 
 // Dependency is one entry of depends_on.

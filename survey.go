@@ -130,6 +130,25 @@ type DeclaredPort struct {
 	Path string
 }
 
+// DeclaredRange is a row of ports that one entry publishes.
+type DeclaredRange struct {
+	PortRange
+	Path string
+}
+
+// Ranges gathers the published ports of one entry that follow one another.
+func (d Declared) Ranges() []DeclaredRange {
+	var out []DeclaredRange
+	for _, p := range d.Published {
+		if n := len(out); n > 0 && out[n-1].Path == p.Path && out[n-1].precedes(p.Port) {
+			out[n-1].More++
+			continue
+		}
+		out = append(out, DeclaredRange{PortRange{Port: p.Port}, p.Path})
+	}
+	return out
+}
+
 // Mount is one entry of volumes.
 type Mount struct {
 	Path     string

@@ -50,22 +50,9 @@ func reachRules() []Rule {
 	}
 }
 
-// networkRules are about networks and what steady does not relay.
+// networkRules are about networks.
 func networkRules() []Rule {
 	return []Rule{
-		{
-			ID: "udp-port", Severity: steady.Failure,
-			Title: "a published UDP port",
-			Why:   "steady relays TCP only so far and refuses to deploy the service.",
-			Mend:  "leave the service to docker compose, or publish the port without udp",
-			each: func(_ Input, d steady.Declared) []hit {
-				var out []hit
-				for _, p := range d.Published {
-					out = append(out, one(p.Transport == "udp", p.Path, fmt.Sprintf("%s publishes udp port %d", d.Service, p.Published))...)
-				}
-				return out
-			},
-		},
 		{
 			ID: "external-network", Severity: steady.Notice, many: "networks are external: they must be there, with a declared subnet",
 			Title: "an external network",
@@ -98,7 +85,7 @@ func networkRules() []Rule {
 }
 
 // local says whether a port is published to this machine, or to one chosen address.
-func local(p steady.DeclaredPort) bool {
+func local(p steady.Port) bool {
 	ip, err := netip.ParseAddr(p.HostIP)
 	return err == nil && !ip.IsUnspecified()
 }
@@ -110,7 +97,7 @@ func databasePublished(_ Input, d steady.Declared) []hit {
 	var open, mend []string
 	at := ""
 	for _, p := range d.Published {
-		if local(p) {
+		if local(p.Port) {
 			continue
 		}
 		at = cmp.Or(at, p.Path)
@@ -143,40 +130,35 @@ func publishedToWorld(_ Input, d steady.Declared) []hit {
 		return nil
 	}
 	var out []hit
-	for _, p := range d.Published {
-		world := !local(p) && p.Published != 0 && !slices.Contains(webPorts, p.Published)
-		out = append(out, one(world, p.Path, fmt.Sprintf("port %d of %s is open to whoever reaches this host", p.Published, d.Service))...)
+	for _, p := range d.Ranges() {
+		world := !local(p.Port) && p.Published != 0 && (p.More > 0 || !slices.Contains(webPorts, p.Published))
+		out = append(out, one(world, p.Path, fmt.Sprintf("port %s of %s is open to whoever reaches this host", p, d.Service))...)
 	}
 	return out
-}
-
-// taken is one published port and who publishes it.
-type taken struct {
-	by steady.Declared
-	steady.DeclaredPort
 }
 
 func portTwice(in Input) []hit {
-	var all []taken
 	var out []hit
-	for _, d := range in.Services {
-		for _, p := range d.Published {
-			out = append(out, collisions(in, all, taken{d, p})...)
-			all = append(all, taken{d, p})
+	for i, d := range in.Services {
+		for _, other := range in.Services[:i] {
+			if other.Service != d.Service && !exclusive(in, other, d) {
+				out = append(out, collisions(other, d)...)
+			}
 		}
 	}
 	return out
 }
 
-func collisions(in Input, all []taken, next taken) []hit {
+// collisions are the ports of two services of which only one can have each; those of a
+// range are told at once.
+func collisions(first, next steady.Declared) []hit {
+	both := next
+	both.Published = slices.DeleteFunc(slices.Clone(next.Published), func(p steady.DeclaredPort) bool {
+		return !slices.ContainsFunc(first.Published, func(q steady.DeclaredPort) bool { return collide(q, p) })
+	})
 	var out []hit
-	for _, t := range all {
-		if t.by.Service == next.by.Service || exclusive(in, t.by, next.by) || !collide(t.DeclaredPort, next.DeclaredPort) {
-			continue
-		}
-		out = append(out, hit{
-			service: next.by.Service, path: next.Path, text: fmt.Sprintf("%s and %s both publish port %d", t.by.Service, next.by.Service, next.Published),
-		})
+	for _, p := range both.Ranges() {
+		out = append(out, hit{service: next.Service, path: p.Path, text: fmt.Sprintf("%s and %s both publish port %s", first.Service, next.Service, p)})
 	}
 	return out
 }
@@ -189,6 +171,6 @@ func family4(p steady.DeclaredPort) bool {
 
 // collide says whether two services cannot both have their port.
 func collide(a, b steady.DeclaredPort) bool {
-	apart := local(a) && local(b) && a.HostIP != b.HostIP || family4(a) != family4(b) && a.HostIP != "" && b.HostIP != ""
+	apart := local(a.Port) && local(b.Port) && a.HostIP != b.HostIP || family4(a) != family4(b) && a.HostIP != "" && b.HostIP != ""
 	return a.Published != 0 && a.Published == b.Published && a.Transport == b.Transport && !apart
 }

@@ -103,7 +103,7 @@ func tallied(r steady.Receipt) string {
 
 // drainText tells how one replica's drain went.
 func drainText(d steady.Drained) string {
-	if d.Requests == 0 && d.Streams == 0 {
+	if d.Requests == 0 && d.Streams == 0 && d.Flows == 0 {
 		return "nothing in flight"
 	}
 	var parts []string
@@ -124,6 +124,13 @@ func drainText(d steady.Drained) string {
 		}
 		if d.StreamsCut > 0 {
 			text += ", " + number(int64(d.StreamsCut)) + " cut"
+		}
+		parts = append(parts, text)
+	}
+	if d.Flows > 0 {
+		text := count(int64(d.Flows), "flow") + ", " + number(int64(d.Flows-d.FlowsMoved)) + " ended"
+		if d.FlowsMoved > 0 {
+			text += ", " + number(int64(d.FlowsMoved)) + " moved"
 		}
 		parts = append(parts, text)
 	}

@@ -93,7 +93,7 @@ func latencyFigures(x steady.Receipt) string {
 // serviceNotes are the lines of what only some services have.
 func serviceNotes(x steady.Receipt, s steady.ServiceReceipt) string {
 	var lines []string
-	if s.Drained.Requests+s.Drained.Streams > 0 {
+	if s.Drained.Requests+s.Drained.Streams+s.Drained.Flows > 0 {
 		lines = append(lines, "drained "+drainText(s.Drained))
 	}
 	if all := s.All(); all.Held > 0 {

@@ -70,7 +70,9 @@ func (r *router) keepRedirects(ctx context.Context, routes []steady.Route) error
 	}
 	return r.redirect(ctx, slices.DeleteFunc(slices.Clone(r.adopts.in), func(d listen.Redirection) bool {
 		return !slices.ContainsFunc(routes, func(t steady.Route) bool {
-			return slices.ContainsFunc(t.Ports, func(p steady.Port) bool { return p.Published == d.Port && p.HostIP == d.Host })
+			return slices.ContainsFunc(t.Ports, func(p steady.Port) bool {
+				return p.Transport != steady.UDP && p.Published == d.Port && p.HostIP == d.Host
+			})
 		})
 	}))
 }

@@ -128,6 +128,9 @@ func (r *router) refresh(ctx context.Context) ([]returning, error) {
 			return back, err
 		}
 	}
+	if err := r.seeLeaving(ctx); err != nil {
+		return back, err
+	}
 	if err := r.lendAll(ctx, routes); err != nil { // a holder that is away keeps none of the others from being served
 		r.log.Warn("listeners of holders", "err", err)
 	}
@@ -199,7 +202,7 @@ func (r *router) serveIfNew(ctx context.Context, routes []steady.Route, put put)
 		}
 	}
 	r.forward(ctx, routes)
-	return r.setRedirects(ctx, routes)
+	return errors.Join(r.setRedirects(ctx, routes), r.publish(ctx, routes))
 }
 
 // sameTable says whether two tables serve the same, whatever their versions.

@@ -38,6 +38,7 @@ type router struct {
 
 	mu     sync.Mutex
 	adopts adoption
+	udp    udpState
 	held   map[string]steady.Holder       // by ref: those whose listener the proxy has
 	flows  map[string]string              // by ref: where UDP goes, as last set
 	known  map[string]steady.Replica      // by name: routed or just un-routed, as last seen
@@ -56,7 +57,7 @@ func newRouter(st *store.Store, eng interface {
 	containers
 	holders
 }, k *keeper, log *slog.Logger) *router {
-	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}, shaken: map[string]bool{}}
+	return &router{store: st, engine: eng, holders: eng, proxy: k.proxy, keeper: k, log: log, held: map[string]steady.Holder{}, flows: map[string]string{}, adopts: newAdoption(k.proxy.Socket()), udp: newUDPState(k.proxy.Socket()), known: map[string]steady.Replica{}, away: map[string]bool{}, shaken: map[string]bool{}}
 }
 
 // Free implements rollout.Router.
@@ -87,10 +88,10 @@ func (r *router) Free(ctx context.Context, routes []steady.Route) error {
 func foreign(all []steady.Route, project string, p steady.Port) error {
 	for _, route := range all {
 		for _, q := range route.Ports {
-			if route.Project == project || p.Published == 0 || p.Published != q.Published || p.HostIP != q.HostIP && p.HostIP != "" && q.HostIP != "" {
+			if route.Project == project || p.Published == 0 || p.Published != q.Published || p.Transport != q.Transport || p.HostIP != q.HostIP && p.HostIP != "" && q.HostIP != "" {
 				continue
 			}
-			return steady.ErrPortTaken.With(fmt.Sprintf("port %d is published by %s/%s", p.Published, route.Project, route.Service),
+			return steady.ErrPortTaken.With(fmt.Sprintf("port %s is published by %s/%s", p, route.Project, route.Service),
 				"publish another port, or steady down -p "+route.Project)
 		}
 	}
@@ -184,6 +185,7 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return r.serveIfNew(ctx, after, r.proxy.Mend)
 	}
 	r.linger(before, routes)
+	r.udp.leave(before, routes, r.known)
 	notices := *r.maintenance
 	table := r.table(after)
 	if err := r.store.PutRoutes(ctx, routes); err != nil {
@@ -201,7 +203,11 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 	if err != nil {
 		return errors.Join(err, r.restore(context.WithoutCancel(ctx), before, routes, notices))
 	}
-	if err := r.setRedirects(ctx, after); err != nil {
+	err = r.setRedirects(ctx, after)
+	if err == nil {
+		err = r.publish(ctx, after)
+	}
+	if err != nil {
 		ctx := context.WithoutCancel(ctx)
 		return errors.Join(err, r.restore(ctx, before, routes, notices), r.serveIfNew(ctx, before, r.proxy.Mend))
 	}
@@ -378,10 +384,14 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 		}
 		for _, p := range route.Ports {
 			l := listener(route, p)
-			if !route.Redirect || p.Published == 0 {
+			switch {
+			case route.Redirect && p.Published != 0:
+			case p.Transport == steady.UDP:
+				t.UDP = append(t.UDP, l)
+			default:
 				t.Listeners = append(t.Listeners, l)
 			}
-			if r.spared(route) && p.Published > 0 {
+			if r.spared(route) && p.Published > 0 && p.Transport != steady.UDP {
 				spares = append(spares, spare{at: len(t.Listeners), host: p.HostIP, port: p.Published})
 				t.Listeners = append(t.Listeners, steady.Listener{Host: nearest(p.HostIP), Protocol: l.Protocol, Pool: l.Pool})
 			}
@@ -406,7 +416,11 @@ func (r *router) tableOf(routes []steady.Route) (steady.Table, []spare) {
 }
 
 func listener(route steady.Route, p steady.Port) steady.Listener {
-	return steady.Listener{Host: p.HostIP, Port: p.Published, Protocol: p.Protocol, Pool: steady.PoolName(route.Project, route.Service, p.Target)}
+	l := steady.Listener{Host: p.HostIP, Port: p.Published, Protocol: p.Protocol, Pool: steady.PoolName(route.Project, route.Service, p.Target)}
+	if p.Transport == steady.UDP {
+		l.Protocol = steady.UDP
+	}
+	return l
 }
 
 func (r *router) upstreams(route steady.Route, target uint16) []steady.Upstream {
@@ -459,6 +473,7 @@ func address(c steady.Replica) string {
 // Drain implements rollout.Router.
 func (r *router) Drain(ctx context.Context, names []string, clocks steady.Drain) (steady.Drained, error) {
 	var ids []string
+	var there []steady.Replica
 	for _, name := range names {
 		c, err := r.engine.Replica(ctx, name)
 		if errors.Is(err, steady.ErrNoReplica) {
@@ -467,10 +482,13 @@ func (r *router) Drain(ctx context.Context, names []string, clocks steady.Drain)
 		if err != nil {
 			return steady.Drained{}, fmt.Errorf("look up %s: %w", name, err)
 		}
-		ids = append(ids, c.ID)
+		ids, there = append(ids, c.ID), append(there, c)
 	}
 	if len(ids) == 0 {
 		return steady.Drained{}, nil
 	}
-	return r.proxy.Drain(ctx, ids, clocks)
+	flows := make(chan steady.Drained, 1)
+	go func() { flows <- r.drainFlows(ctx, there, clocks) }()
+	d, err := r.proxy.Drain(ctx, ids, clocks)
+	return d.Plus(<-flows), err
 }

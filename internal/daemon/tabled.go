@@ -59,6 +59,11 @@ func tabledServices(t steady.Table) []*tabled {
 			}
 		}
 	}
+	for _, l := range t.UDP {
+		if s := by(l.Pool); s != nil {
+			s.port(l)
+		}
+	}
 	slices.SortFunc(out, func(a, b *tabled) int {
 		return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.service, b.service))
 	})
@@ -111,7 +116,10 @@ func (s *tabled) pool(p steady.Pool) {
 func (s *tabled) port(l steady.Listener) {
 	_, _, target, _ := poolOf(l.Pool)
 	p := steady.Port{HostIP: l.Host, Published: l.Port, Target: target, Transport: "tcp", Protocol: l.Protocol}
-	if l.Port == 0 && slices.ContainsFunc(s.route.Ports, func(o steady.Port) bool { return o.Target == target }) {
+	if l.Protocol == steady.UDP {
+		p.Transport, p.Protocol = steady.UDP, steady.TCP // as the files have it
+	}
+	if l.Port == 0 && p.Transport != steady.UDP && slices.ContainsFunc(s.route.Ports, func(o steady.Port) bool { return o.Target == target }) {
 		return // where a published port is redirected to for some seconds more
 	}
 	s.route.Ports = append(s.route.Ports, p)

@@ -91,7 +91,11 @@ func adopt(ctx context.Context, iptables, chain string, rs []Redirection) error 
 
 // tableRun runs one command on the nat table.
 func tableRun(ctx context.Context, iptables string, args ...string) error {
-	out, err := exec.CommandContext(ctx, iptables, append([]string{"-w", "5", "-t", "nat"}, args...)...).CombinedOutput()
+	return tableRunIn(ctx, iptables, "nat", args...)
+}
+
+func tableRunIn(ctx context.Context, iptables, table string, args ...string) error {
+	out, err := exec.CommandContext(ctx, iptables, append([]string{"-w", "5", "-t", table}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w: %s", iptables, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,9 +18,9 @@ type Handle struct {
 	File *os.File
 }
 
-// Lend makes a handle on the socket of ln: a copy, the caller's to close, that
-// goes on listening, its backlog with it, after ln is closed.
-func Lend(name string, ln *net.TCPListener) (Handle, error) {
+// Lend makes a handle on the socket of ln, a TCP listener or a UDP socket: a copy, the
+// caller's to close, that goes on listening, its backlog with it, after ln is closed.
+func Lend(name string, ln syscall.Conn) (Handle, error) {
 	raw, err := ln.SyscallConn()
 	if err != nil {
 		return Handle{}, fmt.Errorf("lend %s: %w", name, err)

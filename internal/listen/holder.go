@@ -30,9 +30,12 @@ func (h Holder) String() string {
 	}
 }
 
-// FindHolder finds who listens on addr or on a wider or narrower address that
-// stands in its way. False when nobody does, or nobody that /proc shows us.
-func FindHolder(addr string) (Holder, bool) {
+// FindHolder finds who listens on the TCP address addr or on a wider or narrower one
+// that stands in its way. False when nobody does, or nobody that /proc shows us.
+func FindHolder(addr string) (Holder, bool) { return findHolder(addr, "tcp") }
+
+// findHolder is FindHolder for a transport, "tcp" or "udp".
+func findHolder(addr, transport string) (Holder, bool) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return Holder{}, false
@@ -43,8 +46,8 @@ func FindHolder(addr string) (Holder, bool) {
 	}
 	want, _ := netip.ParseAddr(host)
 	inodes := map[string]bool{}
-	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		listening(file, want, uint16(n), inodes)
+	for _, suffix := range []string{"", "6"} {
+		listening("/proc/self/net/"+transport+suffix, want, uint16(n), inodes)
 	}
 	if len(inodes) == 0 {
 		return Holder{}, false
@@ -56,7 +59,8 @@ func FindHolder(addr string) (Holder, bool) {
 // address that collides with want.
 func listening(file string, want netip.Addr, port uint16, inodes map[string]bool) {
 	_ = scan(file, func(at, _ netip.AddrPort, state, inode string) { // what /proc does not show is nobody's
-		if state == stateListen && at.Port() == port && collide(want, at.Addr()) {
+		bound := state == stateListen || strings.Contains(file, "/udp")
+		if bound && at.Port() == port && collide(want, at.Addr()) {
 			inodes[inode] = true
 		}
 	})

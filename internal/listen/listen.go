@@ -14,12 +14,17 @@ import (
 // TakenError says that somebody else listens on an address.
 type TakenError struct {
 	Addr   string
+	UDP    bool   // the transport; else TCP
 	Holder Holder // zero when nobody could be named
 	Err    error  // what bind(2) said
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("%s is taken by %s", e.Addr, e.Holder)
+	transport := ""
+	if e.UDP {
+		transport = "/udp"
+	}
+	return fmt.Sprintf("%s%s is taken by %s", e.Addr, transport, e.Holder)
 }
 
 func (e *TakenError) Unwrap() error { return e.Err }

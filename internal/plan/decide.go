@@ -20,9 +20,6 @@ func (b *builder) decide(t Target) (*move, error) {
 	m := &move{target: t.Release, ServicePlan: steady.ServicePlan{
 		Service: spec.Service, From: serving.Number, To: t.Release.Number, Replicas: spec.Replicas, Rules: spec.Routes, OnFail: spec.Update.FailureAction,
 	}}
-	if err := supported(spec); err != nil {
-		return nil, err
-	}
 	_, m.Direct = spec.Held()
 	m.Stays = t.Stays
 	if dir := serving.Spec.WorkingDir; t.Asked && dir != spec.WorkingDir && b.in.Kind != steady.KindRollback && serving.Number > 0 {
@@ -328,15 +325,6 @@ func static(n steady.Network) string {
 		return e.IPAMConfig.IPv4Address
 	}
 	return e.IPAMConfig.IPv6Address
-}
-
-func supported(s steady.Spec) error {
-	for _, p := range s.Ports {
-		if p.Transport == "udp" {
-			return steady.ErrUnsupported.With(fmt.Sprintf("service %s publishes udp port %d: steady relays TCP only so far", s.Service, p.Published), "leave the service to docker compose, or publish the port without udp")
-		}
-	}
-	return nil
 }
 
 // notice says what a visitor will notice of the move.

@@ -298,10 +298,19 @@ func TestBuild_ScalesWithinTheRelease(t *testing.T) {
 	}
 }
 
-func TestBuild_UDPIsRefusedPlainly(t *testing.T) {
-	w := new(world).wants("dns", func(s *steady.Spec) { s.Ports = []steady.Port{{Published: 53, Target: 53, Transport: "udp"}} })
-	if _, err := plan.Build(w.in); !errors.Is(err, steady.ErrUnsupported) {
-		t.Errorf("error %v: want ErrUnsupported", err)
+func TestBuild_UDPIsPublishedAsTCPIs(t *testing.T) {
+	ports := func(s *steady.Spec) {
+		s.Ports = []steady.Port{{Published: 53, Target: 53, Transport: "tcp"}, {Published: 53, Target: 53, Transport: "udp"}}
+	}
+	p, err := plan.Build(new(world).moves("dns", ports).in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := p.Services[0]; m.Strategy != steady.StrategyStartNew || m.Notice != "nothing" {
+		t.Errorf("%s, %s", m.Strategy, m.Notice)
+	}
+	if !slices.ContainsFunc(p.Steps, func(s steady.Step) bool { return s.Kind == steady.StepDrain }) {
+		t.Error("the old release's flows are not drained")
 	}
 }
 

@@ -45,7 +45,7 @@ func bare(tb testing.TB, n int) *Proxy {
 	}
 	p.certs = listen.OpenCertificates(p.opts.Certificates, p.log)
 	tb.Cleanup(p.certs.Close)
-	p.force(context.Background(), routes(n, 1), nil)
+	p.force(context.Background(), routes(n, 1), nil, nil)
 	return p
 }
 

@@ -31,11 +31,13 @@ func (p *Proxy) drain(ctx context.Context, ids []string, clocks steady.Drain) (s
 	us := p.replicas(ids)
 	d := newDraining(us, clocks)
 	defer d.stop()
+	flows := make(chan steady.Drained, 1)
+	go func() { flows <- p.drainFlows(ctx, ids, clocks) }()
 	err := d.run(ctx)
 	for _, u := range us {
 		u.closeIdle()
 	}
-	sum := d.tally.drained()
+	sum := d.tally.drained().Plus(<-flows)
 	p.drained.add(sum)
 	return sum, err
 }

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"errors"
+	"net"
+	"strings"
 
 	"gesalpai.ch/steady/internal/listen"
 )
@@ -16,36 +18,46 @@ var errNotLent = errors.New("not lent to this proxy yet")
 func Inherited(environ []string) ([]listen.Handle, error) { return listen.Inherited(environ) }
 
 // inheritance is what Options.Inherited brought and nobody has taken yet.
-type inheritance map[string]*socket
+type inheritance struct {
+	tcp map[string]*socket
+	udp map[string]*net.UDPConn
+}
 
 // inherit opens Options.Inherited. One on which the kernel listens no more, as a
 // proxy had left it, is as good as none.
 func (p *Proxy) inherit() inheritance {
-	out := inheritance{}
+	out := inheritance{tcp: map[string]*socket{}, udp: map[string]*net.UDPConn{}}
 	for _, h := range p.opts.Inherited {
+		if strings.HasPrefix(h.Name, publishedUDP) {
+			out.addUDP(h, p.log)
+			continue
+		}
 		s, err := socketOf(h)
 		if err != nil {
 			p.log.Warn("inherited listener cannot be used", "name", h.Name, "err", err)
 			continue
 		}
-		if before := out[h.Name]; before != nil {
+		if before := out.tcp[h.Name]; before != nil {
 			_ = before.Close()
 		}
-		out[h.Name] = s
+		out.tcp[h.Name] = s
 	}
 	return out
 }
 
 // take gives the listener of that name, nil where there is none.
 func (in inheritance) take(name string) *socket {
-	s := in[name]
-	delete(in, name)
+	s := in.tcp[name]
+	delete(in.tcp, name)
 	return s
 }
 
 func (in inheritance) close() {
-	for _, s := range in {
+	for _, s := range in.tcp {
 		_ = s.Close()
+	}
+	for _, c := range in.udp {
+		_ = c.Close()
 	}
 }
 

@@ -76,6 +76,9 @@ func (p *Proxy) receive(life context.Context, c *net.UnixConn) error {
 // where the table in force has missed it; of published ones only what the table in
 // force has missed is of use.
 func (p *Proxy) lend(life context.Context, h listen.Handle) error {
+	if strings.HasPrefix(h.Name, publishedUDP) {
+		return p.lendUDP(life, h)
+	}
 	ref, holder := strings.CutPrefix(h.Name, steady.HolderListener(""))
 	if holder && ref == "" || !holder && !strings.HasPrefix(h.Name, published) {
 		h.File.Close()
@@ -169,7 +172,7 @@ func (p *Proxy) copies() ([]listen.Handle, error) {
 		}
 		out = append(out, h)
 	}
-	return out, nil
+	return p.udpCopies(out)
 }
 
 func closeHandles(hs []listen.Handle) {

@@ -51,6 +51,10 @@ type Proxy struct {
 	doors   map[key]*door
 	lent    map[string]*socket // holders' listeners by name, in force or for the next table
 	missing map[key]error      // listed, but could not be had when the table was loaded
+
+	udp        map[key]*datagrams
+	udpMissing map[key]error
+	udpFlows   atomic.Int64 // that are relayed
 }
 
 // pingAfter is how long an HTTP/2 client may send nothing before it is asked
@@ -76,6 +80,7 @@ func New(o Options) (*Proxy, error) {
 		opts: o, limits: l, log: o.Log,
 		http: newHanded(), seats: newSeats(l.MaxConns),
 		pools: map[string]group{}, doors: map[key]*door{}, lent: map[string]*socket{}, missing: map[key]error{},
+		udp: map[key]*datagrams{}, udpMissing: map[key]error{},
 	}
 	p.counts.who.ended, p.counts.who.blind = p.meetAll, !process.Visible()
 	if p.counts.who.blind {
@@ -192,6 +197,9 @@ func (p *Proxy) finish() {
 	for _, d := range p.doors {
 		d.close()
 		p.hushDoor(d)
+	}
+	for _, d := range p.udp {
+		d.close()
 	}
 	p.mu.Unlock()
 	for _, g := range p.counts.allGates() {

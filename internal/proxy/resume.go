@@ -46,10 +46,11 @@ func (p *Proxy) resume(life context.Context) {
 			fresh[k] = &door{ln: ln}
 		}
 	}
-	p.force(life, r.Table, fresh)
+	udp, udpMissing := p.resumeUDP(life, r, inherited)
+	p.force(life, r.Table, fresh, udp)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.missing = missing
+	p.missing, p.udpMissing = missing, udpMissing
 }
 
 // bindAgain listens where the proxy before did, and where nobody chose the port on
@@ -80,6 +81,7 @@ func (p *Proxy) rebind(life context.Context) {
 	defer p.serving.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.rebindUDP(life)
 	if len(p.missing) == 0 {
 		return
 	}

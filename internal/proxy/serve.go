@@ -26,12 +26,16 @@ func (p *Proxy) serve(life context.Context, t steady.Table, mend bool) error {
 		return steady.ErrUsage.With(
 			fmt.Sprintf("table version %d is not newer than version %d in force", t.Version, now), "")
 	}
-	b := &binding{proxy: p, life: life, fresh: map[key]*door{}}
+	b := &binding{proxy: p, life: life, fresh: map[key]*door{}, udp: map[key]*net.UDPConn{}}
 	if err := b.bind(t.Listeners); err != nil {
 		b.undo()
 		return err
 	}
-	now := record{Table: t, Bound: b.ports, Spoken: p.counts.spoken(t)}
+	if err := b.bindUDP(t.UDP); err != nil {
+		b.undo()
+		return err
+	}
+	now := record{Table: t, Bound: b.ports, BoundUDP: b.udpPorts, Spoken: p.counts.spoken(t)}
 	err := save(p.opts.TableFile, now)
 	if err != nil && !mend {
 		b.undo()
@@ -42,7 +46,7 @@ func (p *Proxy) serve(life context.Context, t steady.Table, mend bool) error {
 		p.unsaved = &now
 		p.log.Warn("the table in force is not in its file; it is written when there is room", "version", t.Version, "err", err)
 	}
-	p.force(life, t, b.fresh)
+	p.force(life, t, b.fresh, b.udp)
 	return nil
 }
 
@@ -65,7 +69,7 @@ func (p *Proxy) inForce() steady.Table {
 
 // force makes the table the one in force. It cannot fail. Pools first: from the
 // moment it returns no claim gives what the table does not list.
-func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door) {
+func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door, udp map[key]*net.UDPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shift(t.Pools)
@@ -104,6 +108,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door)
 			delete(p.missing, k)
 		}
 	}
+	p.forceUDP(life, t.UDP, udp)
 	p.table = t
 }
 
@@ -162,6 +167,9 @@ type binding struct {
 	fresh map[key]*door
 	ports []uint16
 	moved []*door // closed to make room for a fresh one; opened again by undo
+
+	udp      map[key]*net.UDPConn
+	udpPorts []uint16
 }
 
 // bind opens what the table adds. The ports of all are in b.ports afterwards.
@@ -246,6 +254,9 @@ func (b *binding) undo() {
 	for _, d := range b.fresh {
 		d.ln.Close()
 	}
+	for _, c := range b.udp {
+		c.Close()
+	}
 	p := b.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -283,12 +294,21 @@ func bindError(err error) error {
 		hint = "docker ps shows which container publishes the port"
 	}
 	_, port, _ := net.SplitHostPort(taken.Addr)
+	if taken.UDP {
+		port += "/udp"
+	}
 	return steady.ErrPortTaken.With(fmt.Sprintf("port %s: %s", port, taken), hint)
 }
 
 // free says whether the listeners could be opened now, or are ours already.
 func (p *Proxy) free(ctx context.Context, listeners []steady.Listener) error {
 	for _, l := range listeners {
+		if l.Protocol == steady.UDP {
+			if err := p.freeUDP(ctx, l); err != nil {
+				return err
+			}
+			continue
+		}
 		if l.Port == 0 || p.listensOn(l) {
 			continue
 		}

@@ -20,6 +20,8 @@ type Status struct {
 	AccessLog   AccessLogStatus     `json:"access_log"`
 	Connections int                 `json:"connections"`
 	Listeners   []ListenerStatus    `json:"listeners"`
+	UDP         []ListenerStatus    `json:"udp,omitempty"`
+	UDPFlows    int                 `json:"udp_flows,omitempty"` // relayed by the proxy, not led by the kernel
 	Upstreams   []UpstreamStatus    `json:"upstreams"`
 	Gates       []steady.GateStatus `json:"gates,omitempty"` // those that are shut, or have not let all go yet
 }
@@ -57,6 +59,7 @@ func (p *Proxy) status() Status {
 		}
 		s.Listeners = append(s.Listeners, l)
 	}
+	s.UDP, s.UDPFlows = p.udpStatus(), int(p.udpFlows.Load())
 	p.mu.Unlock()
 	for _, u := range p.upstreams() {
 		u.pool.mu.Lock()

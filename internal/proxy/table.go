@@ -39,6 +39,9 @@ func check(t steady.Table) error {
 			return err
 		}
 	}
+	if err := checkUDP(t.UDP, pools); err != nil {
+		return err
+	}
 	addrs := map[string]bool{}
 	for _, l := range t.Listeners {
 		switch l.Protocol {
@@ -77,8 +80,35 @@ func check(t steady.Table) error {
 	return nil
 }
 
-// published begins the name of a published port's listener.
-const published = "tcp:"
+// What the name of a published port's listener begins with.
+const (
+	published    = "tcp:"
+	publishedUDP = "udp:"
+)
+
+// checkUDP checks the table's UDP addresses.
+func checkUDP(listeners []steady.Listener, pools map[string]bool) error {
+	addrs := map[string]bool{}
+	for _, l := range listeners {
+		addr := l.Addr()
+		if l.Protocol != steady.UDP || l.Holder != "" || len(l.Rules) > 0 || l.TLS {
+			return badTable("listener %s: no UDP address", addr)
+		}
+		if l.Host != "" {
+			if _, err := netip.ParseAddr(l.Host); err != nil {
+				return badTable("listener %s/udp: the host is no address", addr)
+			}
+		}
+		if addrs[addr] && l.Port != 0 {
+			return badTable("listener %s/udp is there twice", addr)
+		}
+		addrs[addr] = true
+		if !pools[l.Pool] || inner(l.Pool) {
+			return badTable("listener %s/udp: no pool %q", addr, l.Pool)
+		}
+	}
+	return nil
+}
 
 // checkMaintenance gives the names that pools may name; the empty one is none.
 func checkMaintenance(all []steady.Maintenance) (map[string]bool, error) {
@@ -99,6 +129,9 @@ func checkMaintenance(all []steady.Maintenance) (map[string]bool, error) {
 func listenerName(l steady.Listener) string {
 	if l.Holder != "" {
 		return steady.HolderListener(l.Holder)
+	}
+	if l.Protocol == steady.UDP {
+		return publishedUDP + l.Addr()
 	}
 	return published + l.Addr()
 }

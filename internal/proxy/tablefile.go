@@ -16,6 +16,8 @@ type record struct {
 	Table steady.Table `json:"table"`
 	Bound []uint16     `json:"bound"` // the port of each listener, those the proxy chose included
 
+	BoundUDP []uint16 `json:"bound_udp,omitempty"` // the same of the table's UDP addresses
+
 	Spoken spoken `json:"spoken,omitempty"`
 }
 

@@ -206,7 +206,7 @@ func serviceFacts(s steady.ServiceReceipt) []fact {
 }
 
 func drained(d steady.Drained) string {
-	if d.Requests+d.Streams == 0 {
+	if d.Requests+d.Streams+d.Flows == 0 {
 		return "nothing was in flight"
 	}
 	var parts []string
@@ -219,6 +219,9 @@ func drained(d steady.Drained) string {
 	}
 	if d.Streams > 0 {
 		parts = append(parts, fmt.Sprintf("%s: %d ended, %d closed, %d quiet, %d cut", count(int64(d.Streams), "stream"), d.StreamsEnded, d.StreamsClosed, d.StreamsQuiet, d.StreamsCut))
+	}
+	if d.Flows > 0 {
+		parts = append(parts, fmt.Sprintf("%s: %d ended, %d moved", count(int64(d.Flows), "UDP flow"), d.Flows-d.FlowsMoved, d.FlowsMoved))
 	}
 	return strings.Join(parts, "; ")
 }

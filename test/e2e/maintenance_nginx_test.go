@@ -24,6 +24,12 @@ const (
 // visitor makes a machine of its own for a visitor and gives its dialler.
 func visitor(t *testing.T) *http.Transport {
 	t.Helper()
+	return &http.Transport{DisableKeepAlives: true, DialContext: visitorsNetwork(t)}
+}
+
+// visitorsNetwork makes a machine of its own for a visitor and gives what dials there.
+func visitorsNetwork(t *testing.T) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	t.Helper()
 	ip := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -37,7 +43,7 @@ func visitor(t *testing.T) *http.Transport {
 	ip("link", "set", "hma0", "up")
 	ip("-n", visitorNet, "addr", "add", visitorAddr+"/30", "dev", "eth0")
 	ip("-n", visitorNet, "link", "set", "eth0", "up")
-	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		type dialled struct {
 			c   net.Conn
 			err error
@@ -60,7 +66,7 @@ func visitor(t *testing.T) *http.Transport {
 		}()
 		got := <-done
 		return got.c, got.err
-	}}
+	}
 }
 
 // nginx runs one in front of the host's port; it appends to X-Forwarded-For what

@@ -2,11 +2,13 @@ package inner
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,7 +95,7 @@ func bulk(c net.Conn, count string) error {
 }
 
 // EchoPackets sends each datagram back with the release behind it, until ctx
-// ends.
+// ends. One that begins with "who" is told who sent it, and who answers.
 func (s *Server) EchoPackets(ctx context.Context, p net.PacketConn) error {
 	defer context.AfterFunc(ctx, func() { _ = p.Close() })()
 	b := make([]byte, maxLine)
@@ -105,6 +107,11 @@ func (s *Server) EchoPackets(ctx context.Context, p net.PacketConn) error {
 		if err != nil {
 			return fmt.Errorf("read datagram: %w", err)
 		}
-		_, _ = p.WriteTo(fmt.Appendf(b[:n:n], " release=%s", s.Release), from) // a lost datagram is the client's to tell
+		answer := fmt.Appendf(b[:n:n], " release=%s", s.Release)
+		if bytes.HasPrefix(answer, []byte("who")) {
+			host, _ := os.Hostname()
+			answer = fmt.Appendf(answer, " from=%s by=%s", from, host)
+		}
+		_, _ = p.WriteTo(answer, from) // a lost datagram is the client's to tell
 	}
 }
