@@ -2,6 +2,8 @@
 
 GO ?= go
 export GOFLAGS ?= -trimpath
+# A process with the race detector sleeps a second before it exits, and the tests start hundreds.
+export GORACE ?= atexit_sleep_ms=50
 BIN := bin/steady
 
 .PHONY: help build install demo test check unit packages e2e bench corpus soak lint setup clean

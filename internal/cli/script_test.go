@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(func() { _ = os.RemoveAll(dir) })
 			e.Setenv("STEADY_SOCKET", filepath.Join(dir, "steady.sock"))
 			e.Setenv("USER", "eva")
+			e.Setenv("GORACE", "atexit_sleep_ms=50") // else each command takes a second to end
 			e.Values[key{}] = &fakeDaemon{calls: filepath.Join(e.WorkDir, "calls")}
 			return nil
 		},

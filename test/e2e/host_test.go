@@ -121,7 +121,7 @@ func (h *host) boot(env ...string) {
 	defer log.Close()
 	h.daemon = exec.Command(h.binary, append([]string{"daemon", "--state", h.state, "--run-dir", h.run, "--socket", h.socket()}, h.flags...)...)
 	h.daemon.Stderr = log // a file: the proxy, which outlives the daemon, writes there too
-	h.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), env...)
+	h.daemon.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=50"), env...)
 	if err := h.daemon.Start(); err != nil {
 		h.t.Fatal(err)
 	}
