@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,6 +58,7 @@ func swiftHost(t testing.TB, project string) *host { return hostOf(t, project, b
 
 func hostOf(t testing.TB, project, binary string) *host {
 	t.Helper()
+	beside(t)
 	h := &host{t: t, binary: binary, dir: t.TempDir(), state: t.TempDir(), run: shortDir(t), project: project, env: map[string]string{
 		"API_PORT": freePort(t), "REPORT_PORT": freePort(t), "GESALP_RELEASE": "1", "LOAD_TIME": "300ms",
 	}}
@@ -77,14 +80,29 @@ func shortDir(t testing.TB) string {
 	return d
 }
 
+// The ports that tests ask for: below those that the kernel gives to clients and to
+// whoever does not ask, so that nobody has one by chance before it is listened on.
+const portsFrom, portsTo = 20000, 32000
+
+// portsGiven counts them, from another begin in each process.
+var portsGiven = func() *atomic.Uint32 {
+	n := new(atomic.Uint32)
+	n.Store(rand.Uint32N(portsTo - portsFrom))
+	return n
+}()
+
+// freePort gives a port to one test only.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range portsTo - portsFrom {
+		port := fmt.Sprint(portsFrom + portsGiven.Add(1)%(portsTo-portsFrom))
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free")
+	return ""
 }
 
 func (h *host) copyStack() {

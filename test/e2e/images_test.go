@@ -47,7 +47,7 @@ func hasImage(id string) bool { return exec.Command("docker", "image", "inspect"
 // An image that was built here and has lost its tag to the next build is what a rollback
 // needs: docker image prune leaves it, and steady prune removes it when its time is over.
 func TestImages_OfEarlierReleasesOutliveDockerImagePrune(t *testing.T) {
-	h := newHost(t, "e2e-kept")
+	h := newHost(t, "e2e-images")
 	small(h, "")
 	h.env["WEB_IMAGE"] = movingTag
 	t.Cleanup(func() { pruneImages(t, "-a") })
