@@ -6,7 +6,7 @@ export GOFLAGS ?= -trimpath
 export GORACE ?= atexit_sleep_ms=50
 BIN := bin/steady
 
-.PHONY: help build install demo test check unit packages e2e bench corpus soak lint setup clean
+.PHONY: help build install demo test check unit machine packages e2e bench corpus soak lint setup clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,17 @@ demo: ## deploy the reference stack twice under load and show the receipt
 
 test: check ## everything that CI runs
 
-check: setup lint packages e2e
+# Two and two side by side: the linters compute while the tests of containers wait, and
+# test/e2e waits most of its time. What one of them says comes in one piece, at its end;
+# each fails the run. What uses the Engine or the machine's own nat table does not run
+# beside test/e2e, which does.
+SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --output-sync=line
+
+check: setup
+	@echo 'side by side: lint, and the packages that use the Engine or the nat table'
+	@$(SIDE_BY_SIDE) lint machine
+	@echo 'side by side: all other packages, and test/e2e'
+	@$(SIDE_BY_SIDE) packages e2e
 
 setup:
 	@scripts/engine.sh
@@ -41,18 +51,24 @@ lint:
 # there are cores. Those that bear no company have no t.Parallel.
 export PARALLEL ?= 8
 
-PACKAGES = $$($(GO) list ./... | grep -v /test/e2e)
+ALL = $$($(GO) list ./... | grep -v /test/e2e)
+OF_MACHINE = /(internal/(compose|daemon|docker|listen)|test/(collector|control|corpus|doctor))$$$$
+# vet is lint's, and not done once more here.
+TEST = $(GO) test -race -shuffle=on -count=1 -vet=off
 
 unit: ## the tests that need neither root nor an Engine, nginx or Chromium
-	$(GO) test -short -race -shuffle=on -count=1 -parallel $(PARALLEL) -timeout 10m $(PACKAGES)
+	$(GO) test -short -race -shuffle=on -count=1 -parallel $(PARALLEL) -timeout 10m $(ALL)
 	cd examples/gesalp && $(GO) test -short -race -shuffle=on -count=1 -timeout 5m ./...
 
-packages: # unit's tests and those of the same packages that need root, an Engine or nginx
-	$(GO) test -race -shuffle=on -count=1 -parallel $(PARALLEL) -timeout 20m $(PACKAGES)
-	cd examples/gesalp && $(GO) test -race -shuffle=on -count=1 -timeout 5m ./...
+machine: # the tests, also those that need root, of the packages that use the Engine or the machine's nat table
+	$(TEST) -parallel $(PARALLEL) -timeout 20m $$($(GO) list ./... | grep -E '$(OF_MACHINE)')
+
+packages: # those of all others
+	$(TEST) -parallel $(PARALLEL) -timeout 20m $$($(GO) list ./... | grep -v /test/e2e | grep -vE '$(OF_MACHINE)')
+	cd examples/gesalp && $(TEST) -timeout 5m ./...
 
 e2e:
-	$(GO) test -race -shuffle=on -count=1 -timeout 60m ./test/e2e
+	$(TEST) -timeout 60m ./test/e2e
 
 bench: ## speed and memory, as ratios against peers in the same run
 	@scripts/bench.sh

@@ -15,7 +15,7 @@ const together = "3"
 
 // Why a test runs alone.
 const (
-	measures = "its load counts every loss and every request that could not be sent: it has the machine to itself"
+	measures = "its load counts every loss, and every request that could not be sent in time: one load at a time"
 	compares = "it compares answers before and after a shift, and a neighbour would make either slower"
 	loses    = "its control must lose, for the reason it names and no other"
 	counts   = "it looks at all volumes of the Engine"
@@ -74,6 +74,7 @@ var alone = map[string]string{
 	"TestReplicas_ReplacedOneAtATimeAndAllAtOnceUnderLoadLoseNothing":          measures,
 	"TestRollback_ReturnsFilesEnvironmentAndImageUnderLoad":                    measures,
 	"TestScale_UpAndDownUnderLoadLosesNothing":                                 measures,
+	"TestUDP_PublishedPortsLoseNothing":                                        measures,
 	"TestUpdateConfig_OneAtATimeUnderLoad":                                     measures,
 }
 
