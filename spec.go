@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -171,7 +172,10 @@ func (r PortRange) String() string {
 	if r.More > 0 {
 		text += "-" + strconv.Itoa(int(r.Published+r.More))
 	}
-	if r.HostIP != "" {
+	switch {
+	case strings.Contains(r.HostIP, ":"):
+		text = "[" + strings.Trim(r.HostIP, "[]") + "]:" + text
+	case r.HostIP != "":
 		text = r.HostIP + ":" + text
 	}
 	if r.Transport == UDP {
@@ -180,11 +184,20 @@ func (r PortRange) String() string {
 	return text
 }
 
+// Targets are the range's ports in the container: "53", "10000-10100".
+func (r PortRange) Targets() string {
+	text := strconv.Itoa(int(r.Target))
+	if r.More > 0 {
+		text += "-" + strconv.Itoa(int(r.Target+r.More))
+	}
+	return text
+}
+
 // Ranges gathers ports that follow one another, in the order in which they come.
 func Ranges(ports []Port) []PortRange {
 	var out []PortRange
 	for _, p := range ports {
-		if n := len(out); n > 0 && out[n-1].precedes(p) {
+		if n := len(out); n > 0 && out[n-1].Precedes(p) {
 			out[n-1].More++
 			continue
 		}
@@ -193,7 +206,8 @@ func Ranges(ports []Port) []PortRange {
 	return out
 }
 
-func (r PortRange) precedes(p Port) bool {
+// Precedes says whether a port is the next of the range.
+func (r PortRange) Precedes(p Port) bool {
 	next := r.Port
 	next.Published, next.Target = next.Published+r.More+1, next.Target+r.More+1
 	return r.Published > 0 && next == p

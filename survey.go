@@ -140,7 +140,7 @@ type DeclaredRange struct {
 func (d Declared) Ranges() []DeclaredRange {
 	var out []DeclaredRange
 	for _, p := range d.Published {
-		if n := len(out); n > 0 && out[n-1].Path == p.Path && out[n-1].precedes(p.Port) {
+		if n := len(out); n > 0 && out[n-1].Path == p.Path && out[n-1].Precedes(p.Port) {
 			out[n-1].More++
 			continue
 		}

@@ -149,10 +149,10 @@ func routedText(v steady.ServiceStatus, r steady.ReplicaStatus) string {
 
 func portsText(ports []steady.Port) string {
 	var out []string
-	for _, p := range ports {
-		text := fmt.Sprintf("%d->%d", p.Published, p.Target)
-		if p.HostIP != "" {
-			text = p.HostIP + ":" + text
+	for _, p := range steady.Ranges(ports) {
+		text, udp := strings.CutSuffix(p.String(), "/udp")
+		if text += "->" + p.Targets(); udp {
+			text += "/udp"
 		}
 		out = append(out, text)
 	}

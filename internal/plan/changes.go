@@ -55,28 +55,28 @@ func digits(i steady.Image) string {
 	return id[:min(len(id), 12)]
 }
 
-// ports tells of published ports one by one.
+// ports tells of published ports, those of a range at once.
 func (d *differ) ports() {
-	for _, p := range d.was.Spec.Ports {
-		if !slices.Contains(d.now.Spec.Ports, p) {
-			d.say("port %s removed", portText(p))
-		}
+	was, now := d.was.Spec.Ports, d.now.Spec.Ports
+	for _, p := range steady.Ranges(portsBut(was, now)) {
+		d.say("port %s removed", portText(p))
 	}
-	for _, p := range d.now.Spec.Ports {
-		if !slices.Contains(d.was.Spec.Ports, p) {
-			d.say("port %s added", portText(p))
-		}
+	for _, p := range steady.Ranges(portsBut(now, was)) {
+		d.say("port %s added", portText(p))
 	}
 }
 
-// portText writes a published port as the Compose file does.
-func portText(p steady.Port) string {
-	text := fmt.Sprintf("%d:%d", p.Published, p.Target)
-	if p.HostIP != "" {
-		text = p.HostIP + ":" + text
-	}
-	if p.Transport == "udp" {
-		text += "/udp"
+// portsBut are those ports that are not among others.
+func portsBut(ports, others []steady.Port) []steady.Port {
+	return slices.DeleteFunc(slices.Clone(ports), func(p steady.Port) bool { return slices.Contains(others, p) })
+}
+
+// portText writes published ports as the Compose file does.
+func portText(p steady.PortRange) string {
+	text, udp := strings.CutSuffix(p.String(), "/udp")
+	text += ":" + p.Targets()
+	if udp {
+		return text + "/udp"
 	}
 	if p.Protocol != "" && p.Protocol != steady.Auto {
 		text += " (" + p.Protocol + ")"

@@ -149,6 +149,13 @@ func TestBuild_NamesThePortsThatCloseOpenAndMove(t *testing.T) {
 	}
 	local := at(8080, 80)
 	local.HostIP = "127.0.0.1"
+	media := func(first, target uint16) change {
+		return func(s *steady.Spec) {
+			for i := range uint16(101) {
+				s.Ports = append(s.Ports, steady.Port{Published: first + i, Target: target + i, Transport: "udp", Protocol: steady.TCP})
+			}
+		}
+	}
 	routes := func(names ...string) change {
 		return func(s *steady.Spec) {
 			for _, n := range names {
@@ -168,6 +175,9 @@ func TestBuild_NamesThePortsThatCloseOpenAndMove(t *testing.T) {
 		{"it moves", ports(at(8080, 80)), ports(at(8081, 80)), "port 8080 closes: visitors get connection refused; port 8081 opens"},
 		{"it leads elsewhere", ports(at(8080, 80)), ports(at(8080, 81)), "port 8080 leads to 81 in the container, was 80"},
 		{"fewer addresses", ports(at(8080, 80)), ports(local), "port 8080 closes but for 127.0.0.1:8080: visitors at other addresses get connection refused; port 127.0.0.1:8080 opens"},
+		{"a range moves", media(10000, 10000), media(20000, 10000), "port 10000-10100/udp closes: visitors get no answer; port 20000-20100/udp opens"},
+		{"a range leads elsewhere", media(10000, 10000), media(10000, 10001), "port 10000-10100/udp leads to 10001-10101 in the container, was 10000-10100"},
+		{"a range is one of several", ports(at(8080, 80), at(8081, 81), at(8090, 90)), ports(at(8080, 80)), "port 8081 closes: visitors get connection refused; port 8090 closes: visitors get connection refused"},
 		{"a host goes", routes("api.example.ch/v1", "example.ch/"), routes("example.ch/"), "api.example.ch/v1 is not routed to it any more"},
 	} {
 		env := func(value string, more change) change {

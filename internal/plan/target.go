@@ -66,8 +66,8 @@ func (b *builder) clashing() error {
 	}
 	for i, r := range routes {
 		for _, other := range routes[:i] {
-			if port := meeting(r.Ports, other.Ports); port > 0 {
-				return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %d", other.Service, r.Service, port),
+			if both := meeting(r.Ports, other.Ports); len(both) > 0 {
+				return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %s", other.Service, r.Service, both[0]),
 					"give one of them another published port")
 			}
 		}
@@ -80,13 +80,10 @@ func (b *builder) clashing() error {
 
 // meeting is the first published port of one side that meets one of the other, 0
 // for none.
-func meeting(ports, others []steady.Port) uint16 {
-	for _, p := range ports {
-		if slices.ContainsFunc(others, func(q steady.Port) bool { return meets(p, q) }) {
-			return p.Published
-		}
-	}
-	return 0
+func meeting(ports, others []steady.Port) []steady.PortRange {
+	return steady.Ranges(slices.DeleteFunc(slices.Clone(ports), func(p steady.Port) bool {
+		return !slices.ContainsFunc(others, func(q steady.Port) bool { return meets(p, q) })
+	}))
 }
 
 // meets says whether two published ports cannot be listened on side by side.
