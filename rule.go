@@ -93,7 +93,8 @@ func (r Rule) meetsAt(other Rule) bool {
 func (r Rule) Listens(p Port) (port uint16, meets bool) {
 	for _, at := range []string{r.HTTP, r.HTTPS} {
 		host, port, ok := HostPort(at)
-		if ok && port == p.Published && p.Transport != "udp" && (host == p.HostIP || host == "" || p.HostIP == "") {
+		answered := p.Transport != UDP || at == r.HTTPS // HTTP/3
+		if ok && port == p.Published && answered && (host == p.HostIP || host == "" || p.HostIP == "") {
 			return port, true
 		}
 	}
@@ -214,8 +215,7 @@ func Clash(routes []Route) *Error {
 	for _, a := range claims {
 		for _, r := range routes {
 			if i := slices.IndexFunc(r.Ports, func(p Port) bool { _, meets := a.rule.Listens(p); return meets }); i >= 0 {
-				port := strconv.Itoa(int(r.Ports[i].Published))
-				return ErrPortTaken.With("port "+port+" is published by "+r.ref()+", and "+a.rule.Name()+" of "+a.by.ref()+" is served there",
+				return ErrPortTaken.With("port "+r.Ports[i].String()+" is published by "+r.ref()+", and "+a.rule.Name()+" of "+a.by.ref()+" is served there",
 					"publish another port, or set x-steady.listen")
 			}
 		}

@@ -75,10 +75,12 @@ func TestClash_NamesBoth(t *testing.T) {
 		"all addresses and one":        {route("one", rule("a.ch", "/")), route("two", wide), "cannot share"},
 		"plain and TLS at one address": {route("one", rule("a.ch", "/")), route("two", swapped), "cannot share"},
 		"a published port": {route("one", rule("a.ch", "/")),
-			steady.Route{Project: "two", Service: "db", Ports: []steady.Port{{HostIP: "10.0.0.1", Published: 443, Transport: "tcp"}}}, "port 443 is published by two/db"},
+			steady.Route{Project: "two", Service: "db", Ports: []steady.Port{{HostIP: "10.0.0.1", Published: 443, Transport: "tcp"}}}, "port 10.0.0.1:443 is published by two/db"},
+		"where HTTP/3 is answered": {route("one", rule("a.ch", "/")),
+			steady.Route{Project: "two", Service: "vpn", Ports: []steady.Port{{Published: 443, Transport: "udp"}}}, "port 443/udp is published by two/vpn"},
 		"other path":       {route("one", rule("a.ch", "/v1")), route("two", rule("a.ch", "/v2")), ""},
 		"other host":       {route("one", rule("a.ch", "/")), route("two", rule("*.ch", "/")), ""},
-		"other UDP":        {route("one", rule("a.ch", "/")), steady.Route{Service: "db", Ports: []steady.Port{{Published: 443, Transport: "udp"}}}, ""},
+		"other UDP":        {route("one", rule("a.ch", "/")), steady.Route{Service: "db", Ports: []steady.Port{{Published: 80, Transport: "udp"}}}, ""},
 		"a port elsewhere": {route("one", rule("a.ch", "/")), steady.Route{Service: "db", Ports: []steady.Port{{Published: 8443, Transport: "tcp"}}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,6 +72,7 @@ func (d *datagrams) serve(life context.Context) {
 			return
 		}
 		g, err := receiveDatagram(raw, true)
+		d.release()
 		switch {
 		case err == nil:
 			d.relay(g)
@@ -79,14 +80,15 @@ func (d *datagrams) serve(life context.Context) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		d.release()
 	}
 }
 
 // relay sends a datagram to the replica that has its flow, or to one that gets it now.
 // While the gate is shut it waits. Where nobody is there it is lost, as at a closed port.
 func (d *datagrams) relay(g datagram) {
-	if f := d.flow(g.sender); f != nil {
+	if len(d.held.all) > 0 { // none overtakes those that came before
+		d.held.add(g)
+	} else if f := d.flow(g.sender); f != nil {
 		f.send(g.bytes)
 	} else if d.pool.Load().gate.busy.Load() {
 		d.held.add(g)

@@ -210,10 +210,12 @@ func (p *Proxy) freeUDP(ctx context.Context, l steady.Listener) error {
 func (p *Proxy) makesRoomUDP(l steady.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	ours := false
 	for k, d := range p.udp {
 		if k.port == l.Port && d.pool.Load().name != l.Pool {
 			return false
 		}
+		ours = ours || k.port == l.Port
 	}
-	return true
+	return ours
 }
