@@ -152,6 +152,11 @@ func (x *exchange) over() {
 // request to its count. The error is enter's.
 func (x *exchange) claim(avoid *upstream) (*upstream, error) {
 	u, err := x.pool.enter(x.in.Context(), &x.flight, avoid, x)
+	if errors.Is(err, errUnlisted) {
+		if err = nil; x.follow() { // and its notice has to be looked at
+			return nil, errAnew
+		}
+	}
 	x.claimed = u != nil
 	if u != nil {
 		u.count.requests.Add(1)

@@ -34,7 +34,8 @@ const (
 // been relayed to its end, or turned away.
 const carried = -1
 
-// anew is what tell says when a maintenance has begun meanwhile.
+// anew is what tell says when a maintenance has begun meanwhile, or the listener leads
+// to another pool.
 const anew = -3
 
 // greet finds out what a fresh connection speaks and passes it on: to net/http or
@@ -199,6 +200,9 @@ func (p *Proxy) ask(ctx context.Context, c *clientConn, pool *pool) (int, error)
 			if errors.Is(r.stopped, errAnew) {
 				continue
 			}
+			if errors.Is(r.stopped, errUnlisted) && c.moved(pool) {
+				return anew, nil
+			}
 			if errors.Is(r.stopped, errLeft) {
 				r.lost()
 				return undecided, r.stopped
@@ -300,13 +304,15 @@ func (r *relay) hear(client *net.TCPConn) func() int {
 }
 
 // refuse ends a connection for which there is no upstream, and counts it. False: a
-// maintenance has begun or ended, and the client is still waiting.
+// maintenance has begun or ended, or the listener leads to another pool by now, and the
+// client is still waiting.
 func (r *relay) refuse(c *clientConn) bool {
-	if errors.Is(r.stopped, errAnew) {
+	left := errors.Is(r.stopped, errUnlisted)
+	if errors.Is(r.stopped, errAnew) || left && c.moved(r.pool) {
 		return false
 	}
 	r.lost()
-	if r.stopped != nil {
+	if r.stopped != nil && !left {
 		c.Close()
 		return true
 	}

@@ -23,6 +23,7 @@ type pool struct {
 	learnt  atomic.Int32
 	http    atomic.Bool                    // all releases in force are known to speak HTTP, see known.go
 	reached atomic.Bool                    // one of its upstreams has been connected to
+	left    atomic.Bool                    // no table lists it any more
 	notice  atomic.Pointer[notice]         // of a maintenance; nil: open
 	sticky  atomic.Pointer[steady.Sticky]  // nil: any upstream will do
 	ingress atomic.Pointer[steady.Ingress] // nil: the default
@@ -80,6 +81,10 @@ func (p *pool) claim(f *flight, avoid *upstream) *upstream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.stand = free
+	if p.left.Load() {
+		f.stand = unlisted
+		return nil
+	}
 	if p.gate.busy.Load() && !p.gate.lets(p, f) {
 		return nil
 	}

@@ -67,8 +67,10 @@ func (p *Proxy) inForce() steady.Table {
 	return p.table
 }
 
-// force makes the table the one in force. It cannot fail. Pools first: from the
-// moment it returns no claim gives what the table does not list.
+// force makes the table the one in force. It cannot fail. The pools that it lists come
+// first, then the listeners, and last the pools that it does not list any more: so
+// whoever finds that a pool has left finds, at its listener, the pool that follows.
+// From the moment it returns no claim gives what the table does not list.
 func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door, udp map[key]*net.UDPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,6 +111,7 @@ func (p *Proxy) force(life context.Context, t steady.Table, fresh map[key]*door,
 		}
 	}
 	p.forceUDP(life, t.UDP, udp)
+	p.leave(t.Pools)
 	p.table = t
 }
 
@@ -137,13 +140,9 @@ func (p *Proxy) shut(k key, d *door) {
 	}
 }
 
-// shift gives each pool its upstreams, each under its own lock. What a table
-// does not name is left without.
+// shift gives each pool its upstreams, each under its own lock.
 func (p *Proxy) shift(to []steady.Pool) {
-	p.leaving = slices.DeleteFunc(p.leaving, group.gone)
-	listed := make(map[string]bool, len(to))
 	for _, s := range to {
-		listed[s.Name] = true
 		g := p.pools[s.Name]
 		if g == nil {
 			g = newGroup(s.Name, &p.counts)
@@ -151,12 +150,26 @@ func (p *Proxy) shift(to []steady.Pool) {
 		}
 		g.shift(s)
 	}
+}
+
+// leave leaves the pools that a table does not list without upstreams.
+func (p *Proxy) leave(listed []steady.Pool) {
+	p.leaving = slices.DeleteFunc(p.leaving, group.gone)
+	names := make(map[string]bool, len(listed))
+	for _, s := range listed {
+		names[s.Name] = true
+	}
 	for name, g := range p.pools {
-		if !listed[name] {
-			g.shift(steady.Pool{})
-			delete(p.pools, name)
-			p.leaving = append(p.leaving, g)
+		if names[name] {
+			continue
 		}
+		if pool, single := g.(*pool); single {
+			pool.left.Store(true)
+			pool.gate.anew(pool)
+		}
+		g.shift(steady.Pool{})
+		delete(p.pools, name)
+		p.leaving = append(p.leaving, g)
 	}
 }
 

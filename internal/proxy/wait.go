@@ -11,16 +11,18 @@ import (
 
 // Why a wait at a gate ended otherwise than with a claim.
 var (
-	errTurned = errors.New("turned away at the gate") // it was full, or the time was over
-	errLeft   = errors.New("left while waiting at the gate")
-	errAnew   = errors.New("a maintenance began or ended") // look again; the place is kept for who claims once more, and else has to be forsaken
+	errTurned   = errors.New("turned away at the gate") // it was full, or the time was over
+	errLeft     = errors.New("left while waiting at the gate")
+	errUnlisted = errors.New("the pool is in no table any more")
+	errAnew     = errors.New("a maintenance began or ended") // look again; the place is kept for who claims once more, and else has to be forsaken
 )
 
 // Where a flight stands after a claim that gave nothing.
 const (
-	free   = iota // before no gate: there is no upstream
-	waits         // in line
-	turned        // away
+	free     = iota // before no gate: there is no upstream
+	waits           // in line
+	turned          // away
+	unlisted        // no table lists the pool any more: its listener may have another
 )
 
 // lookEvery is how often one who waits is looked after: whether it is still there.
@@ -45,6 +47,9 @@ func (p *pool) enter(ctx context.Context, f *flight, avoid *upstream, by comer) 
 		case f.stand == turned:
 			p.forsake(f)
 			return nil, errTurned
+		case f.stand == unlisted:
+			p.forsake(f)
+			return nil, errUnlisted
 		case f.stand == waits:
 			err := f.ticket.wait(ctx, by)
 			if err == nil {
