@@ -47,6 +47,7 @@ var (
 	ErrPortTaken   = &Error{Code: "port-taken", Text: "port is taken"}
 	ErrRouteTaken  = &Error{Code: "route-taken", Text: "a host and path is claimed twice"}
 	ErrCertificate = &Error{Code: "certificate", Text: "a certificate cannot be used"}
+	ErrOrphan      = &Error{Code: "orphan", Text: "a service that is not in the Compose file any more is in the way"}
 	ErrHook        = &Error{Code: "hook", Text: "a hook failed"}
 	ErrBusy        = &Error{Code: "busy", Text: "another rollout runs"}
 	ErrAborted     = &Error{Code: "aborted", Text: "rollout was aborted"}

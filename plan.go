@@ -18,7 +18,8 @@ const (
 	StrategyJob       = "job"       // runs once and must exit 0
 	StrategyScale     = "scale"     // same release, another number of replicas
 	StrategyKeep      = "unchanged" // nothing to do
-	StrategyRemove    = "remove"    // steady down
+	StrategyRemove    = "remove"    // steady down, or an orphan with --remove-orphans
+	StrategyHandOver  = "hand-over" // an orphan runs on without the addresses that another service takes over
 )
 
 // Kinds of step, in the order in which a rollout usually takes them.
@@ -114,6 +115,9 @@ type ServicePlan struct {
 	Volumes []VolumePlan `json:"volumes,omitempty"` // what becomes of anonymous volumes
 	Shares  []string     `json:"shares,omitempty"`  // services whose namespaces or volumes it shares, or shared so far, each once
 	Lends   bool         `json:"lends,omitempty"`   // others live in its network, and may open its ports
+
+	Orphan   bool   `json:"orphan,omitempty"`    // it runs or serves and is not in the Compose files any more
+	GivesWay string `json:"gives_way,omitempty"` // of an orphan: the service before whose start it stops, as both write to one volume
 
 	// Elsewhere is the directory that what serves was deployed from, where that is another one.
 	Elsewhere string `json:"elsewhere,omitempty"`

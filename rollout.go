@@ -59,5 +59,10 @@ type Options struct {
 	Who      string        `json:"who,omitempty"`
 	Ticket   string        `json:"ticket,omitempty"` // by which a caller that waits finds itself among the waiters
 
+	// Declared are all services of the Compose files, those of profiles that nobody asks
+	// for included: what runs of any other is an orphan. Empty: the files are not known.
+	Declared      []string `json:"declared,omitempty"`
+	RemoveOrphans bool     `json:"remove_orphans,omitempty"` // take them down once the new releases serve
+
 	Rebuild bool `json:"rebuild,omitempty"` // rollback: build anew what is gone and cannot be pulled
 }

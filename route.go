@@ -1,6 +1,9 @@
 package steady
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Route says which replicas of a service take its traffic. It is what is decided
 // and stored; addresses are looked up when it is put in force.
@@ -24,6 +27,34 @@ type Route struct {
 	Assets []string `json:"assets,omitempty"` // paths, "/static/*", that an elder is asked for where the new release answers 404
 
 	Gone bool `json:"gone,omitempty"` // the service leaves: listeners close
+}
+
+// Without is the route without those published ports and rules that cannot be served
+// beside the other's.
+func (r Route) Without(o Route) Route {
+	r.Ports = slices.DeleteFunc(slices.Clone(r.Ports), func(p Port) bool {
+		return slices.ContainsFunc(o.Ports, p.Meets) ||
+			slices.ContainsFunc(o.Rules, func(q Rule) bool { _, meets := q.Listens(p); return meets })
+	})
+	r.Rules = slices.DeleteFunc(slices.Clone(r.Rules), func(q Rule) bool {
+		return slices.ContainsFunc(o.Rules, func(other Rule) bool {
+			_, meets := q.Meets(other)
+			return meets
+		}) || slices.ContainsFunc(o.Ports, func(p Port) bool { _, meets := q.Listens(p); return meets })
+	})
+	if len(r.Ports) == 0 {
+		r.Ports = nil
+	}
+	if len(r.Rules) == 0 {
+		r.Rules = nil
+	}
+	return r
+}
+
+// Meets says whether two published ports cannot be listened on side by side.
+func (p Port) Meets(q Port) bool {
+	return p.Published > 0 && p.Published == q.Published && p.Transport == q.Transport &&
+		(p.HostIP == q.HostIP || p.HostIP == "" || q.HostIP == "")
 }
 
 // Table is all that the proxy serves: immutable, swapped whole.

@@ -17,7 +17,8 @@ type Status struct {
 // ServiceStatus is the state of one service.
 type ServiceStatus struct {
 	Service  string          `json:"service"`
-	Release  int             `json:"release"` // serving; 0: none
+	Orphan   bool            `json:"orphan,omitempty"` // it was not in the Compose files of the last deploy
+	Release  int             `json:"release"`          // serving; 0: none
 	Image    string          `json:"image"`
 	Digest   string          `json:"digest"`        // image ID
 	Since    time.Time       `json:"since"`         // release created

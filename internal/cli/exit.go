@@ -119,7 +119,7 @@ func exitCode(err error) int {
 		steady.ErrNoService, steady.ErrNoProject, steady.ErrNoRelease, steady.ErrNoRollout, steady.ErrNoSite, steady.ErrSiteTaken):
 		return exitUsage
 	case isAny(err, steady.ErrNoImage, steady.ErrBuild, steady.ErrExited, steady.ErrNotReady,
-		steady.ErrUnhealthy, steady.ErrUnreachable, steady.ErrPortTaken, steady.ErrRouteTaken, steady.ErrCertificate, steady.ErrHook, steady.ErrAborted):
+		steady.ErrUnhealthy, steady.ErrUnreachable, steady.ErrPortTaken, steady.ErrRouteTaken, steady.ErrCertificate, steady.ErrOrphan, steady.ErrHook, steady.ErrAborted):
 		return exitNotDeployed
 	}
 	return exitError

@@ -35,6 +35,7 @@ func Build(in Input) (steady.Plan, error) {
 	in.Targets, in.Routes = ordered(in.Targets, specs), undivided(in)
 	p := steady.Plan{Project: in.Project, Before: in.Routes}
 	b := builder{in: in, plan: &p, specs: specs, ready: map[string][]string{}, built: built(in), laid: map[string]bool{}, gone: map[string][]string{}}
+	b.strays()
 	if err := b.shareable(); err != nil {
 		return steady.Plan{}, err
 	}
@@ -47,14 +48,15 @@ func Build(in Input) (steady.Plan, error) {
 			b.choose(m)
 		}
 	}
+	if err := b.handovers(); err != nil {
+		return steady.Plan{}, err
+	}
 	for _, m := range all {
 		b.recall(m)
 		m.Reach = b.reaches(m)
 		p.Services = append(p.Services, m.ServicePlan)
 	}
-	if err := b.clashing(); err != nil {
-		return steady.Plan{}, err
-	}
+	b.settleOrphans()
 	b.steps()
 	b.record()
 	return p, nil
@@ -108,6 +110,10 @@ type move struct {
 
 	mounts [][]steady.AnonymousVolume // of each new replica
 
+	heir     bool    // it takes addresses over from another service
+	late     bool    // replaced old first, and behind the common shift: others take addresses over from it there
+	replaces []*move // orphans that must have stopped before its new replicas start
+
 	lent     steady.Route // what the last shift laid out says, where old replicas are asked for assets
 	disowned int          // shifts that took such replicas away
 }
@@ -148,16 +154,20 @@ func (m *move) adopts() bool {
 }
 
 type builder struct {
-	in    Input
-	plan  *steady.Plan
-	moves []*move
-	ready map[string][]string // service → the steps after which others may call it
-	last  []string            // shifts and watches of the stage before
-	hooks []string            // the last hook before anything new is created
-	specs []steady.Spec       // of the project: to come, and serving where nothing is to come
-	gone  map[string][]string // service → the steps after which nothing old of it runs, where it goes first
-	laid  map[string]bool     // service → its part that no visitor can see is laid out
-	built map[string]string   // image reference → service whose build makes it
+	in     Input
+	plan   *steady.Plan
+	moves  []*move
+	ready  map[string][]string // service → the steps after which others may call it
+	last   []string            // shifts and watches of the stage before
+	served []string            // the steps after which every new release serves and is watched
+	hooks  []string            // the last hook before anything new is created
+	specs  []steady.Spec       // of the project: to come, and serving where nothing is to come
+	gone   map[string][]string // service → the steps after which nothing old of it runs, where it goes first
+	laid   map[string]bool     // service → its part that no visitor can see is laid out
+	built  map[string]string   // image reference → service whose build makes it
+
+	orphans []*move            // services that are not in the files any more
+	heirs   map[string][]*move // service → those that take addresses over from it
 }
 
 func (b *builder) add(s steady.Step) string {
@@ -189,14 +199,11 @@ func (b *builder) steps() {
 		b.lay(m)
 	}
 	b.asksLenders()
-	barrier := b.barrier()
-	for _, m := range b.moves {
-		if away(m.Strategy) {
-			b.exchange(m, barrier)
-		}
-	}
+	b.exchanges(false, b.barrier())
 	b.shifts()
+	b.retireOrphans()
 	b.removes()
+	b.handOver()
 	b.afters()
 }
 

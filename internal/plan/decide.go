@@ -57,6 +57,9 @@ func (b *builder) decide(t Target) (*move, error) {
 	if b.rehearses() {
 		m.old = b.unneeded(m.old)
 	}
+	if err := b.inherits(m); err != nil {
+		return nil, err
+	}
 	now, routed := b.route(spec.Service)
 	m.moved = routed && (!slices.Equal(now.Ports, spec.Ports) || !slices.Equal(now.Rules, spec.Routes))
 	b.mounted(m)
@@ -165,7 +168,8 @@ func (b *builder) settle(m *move, unchanged string) {
 		return
 	}
 	gap := b.gap(m)
-	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect && gap == "" {
+	back := m.comesBack(r)
+	if m.spec().Job || dead == 0 && len(m.old) == 0 && !r.Redirect && gap == "" && back == "" {
 		m.keep(unchanged)
 		return
 	}
@@ -181,7 +185,26 @@ func (b *builder) settle(m *move, unchanged string) {
 	if gap != "" {
 		m.Cause += ", " + gap
 	}
+	if back != "" {
+		m.Cause += ", " + back
+	}
 	m.Notice = notice(m)
+}
+
+// comesBack says what the service is to have again that another one had taken over from
+// it; empty for nothing.
+func (m *move) comesBack(r steady.Route) string {
+	for _, p := range m.spec().Ports {
+		if p.Published > 0 && r.Service != "" && !slices.ContainsFunc(r.Ports, p.Meets) {
+			return fmt.Sprintf("port %s comes back to it", steady.PortRange{Port: p})
+		}
+	}
+	for _, q := range m.spec().Routes {
+		if r.Service != "" && !slices.ContainsFunc(r.Rules, func(had steady.Rule) bool { return had.Name() == q.Name() }) {
+			return q.Name() + " comes back to it"
+		}
+	}
+	return ""
 }
 
 // gap says what somebody has taken from under a service that serves: its holder, or a
@@ -228,6 +251,8 @@ func (b *builder) strategy(m *move) {
 	switch {
 	case b.in.Kind == steady.KindRollback && m.ran():
 		m.Strategy, m.Cause, m.fresh, m.Replicas = steady.StrategyOverlap, "it runs once, and has for this release: a rollback does not run it again", nil, 0
+	case len(m.replaces) > 0:
+		b.exchanged(m, solo)
 	case spec.Job:
 		m.Strategy, m.Cause = steady.StrategyJob, "other services wait until it has completed"
 	case !m.runs() && !b.awaits(m):
@@ -259,6 +284,8 @@ func (m *move) runs() bool { return slices.ContainsFunc(m.old, steady.Replica.Ru
 func (b *builder) solo(m *move) string {
 	order := m.spec().Update.Order
 	switch {
+	case len(m.replaces) > 0:
+		return m.replaces[0].Service + ", which it takes the place of, writes to the same volume"
 	case !m.runs() || m.spec().Job:
 		return ""
 	case order == steady.StopFirst:

@@ -33,6 +33,8 @@ func (b *builder) holdable(m *move) bool {
 	now, ok := b.route(m.Service)
 	spec := m.spec()
 	switch {
+	case !ok && len(m.replaces) > 0: // what comes waits for the new one from the start
+		return len(spec.Ports)+len(spec.Routes) > 0 || m.held()
 	case !ok:
 		return false
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
@@ -46,6 +48,9 @@ func (b *builder) holdable(m *move) bool {
 // withdrawn is the route while nobody answers: what comes waits, where it is held.
 func (b *builder) withdrawn(m *move) steady.Route {
 	r := b.routeTo(m, m.From, nil)
+	if m.From == 0 {
+		r.Release, r.Held = m.To, r.Held && !b.enters(m) // its holder comes later
+	}
 	if m.Strategy == steady.StrategyHold {
 		r.Hold = m.spec().Gate()
 	}

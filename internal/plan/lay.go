@@ -203,15 +203,18 @@ func (b *builder) exchange(m *move, barrier []string) {
 func (b *builder) leave(unit []*move, needs []string) []string {
 	var routes []steady.Route
 	for _, m := range unit {
-		if _, now := b.route(m.Service); now && b.visited(m) {
-			routes = append(routes, b.withdrawn(m))
-		}
+		routes = append(routes, b.withdrawal(m)...)
 	}
 	if len(routes) > 0 {
 		needs = []string{b.add(steady.Step{ID: unit[0].Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
 			Routes: routes, Cause: "the old one must be gone before the new one starts"})}
 	}
-	stopped := b.retire(unit, func(m *move) []steady.Replica { return m.old }, needs)
+	stopped := b.retire(unit, (*move).olds, needs)
+	for _, m := range unit {
+		for _, o := range m.replaces {
+			stopped = append(stopped, b.retire([]*move{o}, (*move).olds, needs)...)
+		}
+	}
 	if len(stopped) == 0 {
 		stopped = needs
 	}
@@ -219,6 +222,22 @@ func (b *builder) leave(unit []*move, needs []string) []string {
 		b.gone[m.Service] = stopped
 	}
 	return stopped
+}
+
+// withdrawal are the routes with which the old ones take no more traffic: of the service,
+// and of orphans whose place it takes.
+func (b *builder) withdrawal(m *move) []steady.Route {
+	var out []steady.Route
+	if _, now := b.route(m.Service); (now || len(m.replaces) > 0) && b.visited(m) {
+		out = append(out, b.withdrawn(m))
+	}
+	for _, o := range m.replaces {
+		if r, routed := b.route(o.Service); routed {
+			r.Replicas, r.Elders, r.Assets, r.Hold = nil, nil, nil, nil
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func (b *builder) startAll(m *move, needs []string) []string {
@@ -239,6 +258,9 @@ func (b *builder) take(unit []*move, needs []string) {
 	id := b.add(steady.Step{ID: unit[0].Service + "/shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
 	b.last = append(b.last, id)
 	for _, m := range unit {
+		if m.early() && m.heir { // the common shift follows
+			continue
+		}
 		b.watch(m, 1, id)
 	}
 }
@@ -294,6 +316,8 @@ func (b *builder) retire(unit []*move, old func(*move) []steady.Replica, needs [
 	return stops
 }
 
+func (m *move) olds() []steady.Replica { return m.old }
+
 // leavers are those of the old replicas that are to be stopped.
 func (m *move) leavers(old []steady.Replica) []steady.Replica {
 	return slices.DeleteFunc(slices.Clone(old), func(r steady.Replica) bool { return !r.Running() || m.kept(r) })
@@ -306,7 +330,7 @@ func (b *builder) drained(m *move, r steady.Replica, needs []string) []string {
 		return needs
 	}
 	return []string{b.add(steady.Step{ID: m.Service + "/drain/" + r.Name, Kind: steady.StepDrain, Service: m.Service,
-		Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside(), Needs: needs})}
+		Release: r.Release, Replica: r.Name, Direct: direct, Brief: !m.beside() || m.GivesWay != "", Needs: needs})}
 }
 
 // halt stops an old replica, behind its hook, and gives the step.

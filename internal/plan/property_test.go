@@ -27,13 +27,17 @@ type sim struct {
 	holds  map[string]bool // service → the plan promises that nobody finds it gone
 	mounts mounts
 	shared namespaces
+
+	kept    []steady.Port     // published before and after: never nobody's
+	service map[string]string // container → its service
 }
 
 func newSim(in plan.Input) *sim {
 	s := &sim{run: map[string]bool{}, routes: map[string]steady.Route{}, begun: map[string]bool{}, dying: map[string]bool{},
 		ready: map[string]bool{}, lame: map[string]bool{}, tight: in.Observed.Memory > 0, holds: map[string]bool{}, mounts: mountsOf(in.Observed), shared: namespacesOf(in)}
+	s.kept, s.service = keptPorts(in), map[string]string{}
 	for _, r := range in.Observed.Replicas {
-		s.run[r.Name] = r.Running()
+		s.run[r.Name], s.service[r.Name] = r.Running(), r.Service
 	}
 	for _, r := range in.Routes {
 		s.routes[r.Service] = r
@@ -84,7 +88,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 	case steady.StepCreate:
 		if _, ok := s.run[st.Replica]; !ok {
 			s.run[st.Replica] = false
-			s.mounts[st.Replica] = st.Mounts
+			s.mounts[st.Replica], s.service[st.Replica] = st.Mounts, st.Service
 			s.shared.made(t, p, st, s.run)
 		}
 	case steady.StepStart:
@@ -96,6 +100,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		}
 		s.alone(t, p, st)
 		s.shared.started(t, p, st, s.run)
+		s.oneWriter(t, p, st)
 		s.run[st.Replica] = true
 	case steady.StepProbe, steady.StepAlias:
 		if !s.run[st.Replica] {
@@ -119,6 +124,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 		for _, r := range st.Routes {
 			s.shift(t, st, r)
 		}
+		s.owned(t, p, st)
 	}
 }
 
@@ -172,11 +178,11 @@ func (s *sim) shift(t *rapid.T, st steady.Step, r steady.Route) {
 // is stopped before every watch of all services, but where memory has no room.
 func (s *sim) oneMove(t *rapid.T, p steady.Plan, st steady.Step) {
 	m, _ := p.Of(st.Service)
-	if st.Release == m.To || slices.Contains([]string{steady.StrategyStopFirst, steady.StrategyHold}, m.Strategy) || strings.HasPrefix(st.ID, "undo/") || s.tight {
+	if st.Release == m.To || m.GivesWay != "" || slices.Contains([]string{steady.StrategyStopFirst, steady.StrategyHold}, m.Strategy) || strings.HasPrefix(st.ID, "undo/") || s.tight {
 		return
 	}
 	for _, x := range p.Steps {
-		if (x.Kind == steady.StepWatch || x.Kind == steady.StepShift && !strings.HasSuffix(x.ID, "/bind") && x.Cause != plan.CauseDisowned) && !s.done[x.ID] {
+		if (x.Kind == steady.StepWatch || x.Kind == steady.StepShift && !strings.HasSuffix(x.ID, "/bind") && x.ID != "orphans" && x.Cause != plan.CauseDisowned) && !s.done[x.ID] {
 			t.Fatalf("%s before %s\n%s", st.ID, x.ID, p)
 		}
 	}

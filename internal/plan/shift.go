@@ -35,7 +35,7 @@ func (b *builder) shifts() {
 		switch {
 		case m.Strategy == steady.StrategyJob:
 			routes = append(routes, b.routeTo(m, m.To, m.fresh))
-		case m.beside() && !m.early():
+		case m.common():
 			routes = append(routes, b.lending(m, 1, b.routeTo(m, m.To, b.mixed(m, 1))))
 		}
 	}
@@ -43,7 +43,7 @@ func (b *builder) shifts() {
 		id := b.add(steady.Step{ID: "shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
 		b.last = append(b.last, id)
 		for _, m := range b.moves {
-			if m.beside() && !m.early() {
+			if m.common() {
 				b.watch(m, 1, id)
 			}
 		}
@@ -55,8 +55,13 @@ func (b *builder) shifts() {
 			stopped[m.Service] = b.batches(m, stage)
 		}
 	}
+	b.exchanges(true, b.leaves(b.last))
 	b.retires(stopped)
 }
+
+// common says whether the service is in the common shift: it stands beside its old one
+// until then, or takes addresses over from others.
+func (m *move) common() bool { return m.beside() && (!m.early() || m.heir) }
 
 // batches brings and shifts batch after batch behind the common shift and its
 // watches. Old replicas stay meanwhile, as the way back of the whole rollout, but
@@ -103,6 +108,7 @@ func (b *builder) because(ids []string, cause string) {
 // what no shift can take back. Then published ports that they held are bound.
 func (b *builder) retires(gone map[string][]string) {
 	needs := b.leaves(b.last)
+	b.served = needs
 	retired := map[string][]string{} // by the service that comes first in its unit
 	for _, m := range b.moves {
 		if !m.retires() {
@@ -189,4 +195,5 @@ func (b *builder) removes() {
 				Replica: r.Name, Needs: needs})
 		}
 	}
+	b.forgets(b.orphansThat(steady.StrategyRemove), needs)
 }

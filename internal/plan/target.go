@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 
 	"gesalpai.ch/steady"
@@ -55,41 +54,9 @@ func needed(s steady.Spec, specs []steady.Spec) []string {
 	return out
 }
 
-// clashing is steady.ErrPortTaken where two services of the project would listen
-// on one address: as in Compose only one can have it.
-func (b *builder) clashing() error {
-	routes := slices.DeleteFunc(slices.Clone(b.in.Routes), func(r steady.Route) bool {
-		return slices.ContainsFunc(b.moves, func(m *move) bool { return m.Service == r.Service })
-	})
-	for _, m := range b.moves {
-		routes = append(routes, steady.Route{Project: b.in.Project, Service: m.Service, Ports: m.spec().Ports, Rules: m.spec().Routes})
-	}
-	for i, r := range routes {
-		for _, other := range routes[:i] {
-			if both := meeting(r.Ports, other.Ports); len(both) > 0 {
-				return steady.ErrPortTaken.With(fmt.Sprintf("services %s and %s both publish port %s", other.Service, r.Service, both[0]),
-					"give one of them another published port")
-			}
-		}
-	}
-	if taken := steady.Clash(routes); taken != nil {
-		return taken
-	}
-	return nil
-}
-
-// meeting is the first published port of one side that meets one of the other, 0
-// for none.
+// meeting are the published ports of one side that meet some of the other, by range.
 func meeting(ports, others []steady.Port) []steady.PortRange {
-	return steady.Ranges(slices.DeleteFunc(slices.Clone(ports), func(p steady.Port) bool {
-		return !slices.ContainsFunc(others, func(q steady.Port) bool { return meets(p, q) })
-	}))
-}
-
-// meets says whether two published ports cannot be listened on side by side.
-func meets(p, q steady.Port) bool {
-	return p.Published > 0 && p.Published == q.Published && p.Transport == q.Transport &&
-		(p.HostIP == q.HostIP || p.HostIP == "" || q.HostIP == "")
+	return steady.Ranges(slices.DeleteFunc(slices.Clone(ports), func(p steady.Port) bool { return !slices.ContainsFunc(others, p.Meets) }))
 }
 
 // shared is the image step of a target whose image another service's build makes.

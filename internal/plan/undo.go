@@ -27,22 +27,26 @@ func Undo(p steady.Plan, begun map[string]bool) steady.Plan {
 }
 
 // shifts takes all traffic back for which old replicas still run, or nobody ever
-// answered, in one move; and service by service the rest, each as soon as its old
+// answered, in one move; and party by party the rest, each as soon as its old
 // replicas run again, so that one that cannot come back keeps back no other. It
 // gives the steps after which nobody routes to a service's new replicas any more.
 func (u *undoer) shifts() map[string][]string {
-	var back []steady.Route
 	out := map[string][]string{}
-	for _, s := range u.was.Services {
-		if r, ok := u.back(s.Service); ok && !u.waits(s) {
-			back = append(back, r)
-		}
-	}
-	if len(back) > 0 {
-		id := u.add(steady.Step{ID: "undo/shift", Kind: steady.StepShift, Routes: back, Cause: u.cause(back)})
+	shift := func(id, service string, back []steady.Route, needs []string) {
+		u.add(steady.Step{ID: id, Kind: steady.StepShift, Service: service, Routes: back, Needs: needs, Cause: u.cause(back)})
 		for _, r := range back {
 			out[r.Service] = []string{id}
 		}
+	}
+	parties := u.parties()
+	var common []steady.Route
+	for _, p := range parties {
+		if !slices.ContainsFunc(p, u.waits) {
+			common = append(common, u.backs(p)...)
+		}
+	}
+	if len(common) > 0 {
+		shift("undo/shift", "", common, nil)
 	}
 	for _, s := range u.sharersFirst() {
 		if u.clears(s) {
@@ -52,22 +56,46 @@ func (u *undoer) shifts() map[string][]string {
 	for _, s := range u.was.Services { // one stands behind those it shares with
 		u.revived[s.Service] = u.revive(s)
 	}
-	for _, s := range u.was.Services {
+	for _, p := range parties {
+		back, needs := u.backs(p), u.again(p)
+		if len(back) == 0 || len(out[back[0].Service]) > 0 || len(needs) == 0 {
+			continue
+		}
+		service := p[0].Service
+		if len(p) > 1 {
+			service = ""
+		}
+		shift("undo/"+p[0].Service+"/shift", service, back, needs)
+	}
+	return out
+}
+
+// again are the steps after which all of a party's old replicas run again, or nothing of
+// it does.
+func (u *undoer) again(party []steady.ServicePlan) []string {
+	var out []string
+	for _, s := range party {
 		revived := u.revived[s.Service]
 		if len(revived) == 0 {
 			revived = u.cleared[s.Service]
 		}
+		out = append(out, revived...)
 		for _, o := range u.was.Services {
 			if u.sharesWith(o, s.Service) { // what comes to the one may be answered by the other
-				revived = slices.Concat(revived, u.revived[o.Service])
+				out = append(out, u.revived[o.Service]...)
 			}
 		}
-		r, ok := u.back(s.Service)
-		if len(out[s.Service]) > 0 || len(revived) == 0 || !ok {
-			continue
+	}
+	return out
+}
+
+// backs are the routes to which the services of a party go back.
+func (u *undoer) backs(party []steady.ServicePlan) []steady.Route {
+	var out []steady.Route
+	for _, s := range party {
+		if r, ok := u.back(s.Service); ok {
+			out = append(out, r)
 		}
-		out[s.Service] = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/shift", Kind: steady.StepShift, Service: s.Service,
-			Routes: []steady.Route{r}, Needs: revived, Cause: u.cause([]steady.Route{r})})}
 	}
 	return out
 }
@@ -95,11 +123,15 @@ func (u *undoer) sharersStop(service string) []string {
 }
 
 // clears says whether the new replicas of a service must go before old ones that were
-// stopped run again, its own or those with which it shares.
+// stopped run again: its own, those with which it shares, or those of an orphan whose
+// place it takes.
 func (u *undoer) clears(s steady.ServicePlan) bool {
 	stopped := func(service string) bool { return len(u.steps(steady.StepStop, service)) > 0 }
-	with := slices.ContainsFunc(u.was.Services, func(o steady.ServicePlan) bool {
-		return u.sharesWith(s, o.Service) && away(o.Strategy) && stopped(o.Service)
+	rival := func(service string) bool {
+		return slices.ContainsFunc(u.was.Services, func(o steady.ServicePlan) bool { return o.GivesWay == service && stopped(o.Service) })
+	}
+	with := rival(s.Service) || slices.ContainsFunc(u.was.Services, func(o steady.ServicePlan) bool {
+		return u.sharesWith(s, o.Service) && (away(o.Strategy) && stopped(o.Service) || rival(o.Service))
 	})
 	return away(s.Strategy) && (with || stopped(s.Service)) && len(u.steps(steady.StepStart, s.Service)) > 0
 }
@@ -229,9 +261,10 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	if len(stopped) == 0 {
 		return nil
 	}
-	needs := slices.Clone(u.cleared[s.Service])
+	needs := append(slices.Clone(u.cleared[s.Service]), u.cleared[s.GivesWay]...)
 	if u.begun[s.Service+"/bind"] {
 		if r, ok := u.back(s.Service); ok { // our listener must free the port first
+			r.Replicas = slices.DeleteFunc(slices.Clone(r.Replicas), func(name string) bool { return u.stopped(s.Service, name) })
 			needs = append(needs, u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}}))
 		}
 	}
@@ -270,7 +303,7 @@ func (u *undoer) asked(s steady.ServicePlan) string {
 // more traffic to the new ones, drain, stop.
 func (u *undoer) clear(s steady.ServicePlan) []string {
 	var withdrawn, stops []string
-	if r, ok := u.back(s.Service); ok {
+	if r, ok := u.away(s.Service); ok {
 		r.Replicas, r.Hold = nil, u.gate(s.Service)
 		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
 	}

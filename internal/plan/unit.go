@@ -88,7 +88,7 @@ func (b *builder) together(m *move) string {
 // its new one comes: it cannot start earlier.
 func (b *builder) awaits(m *move) bool {
 	return b.together(m) != "" && slices.ContainsFunc(b.unit(m), func(o *move) bool {
-		return slices.Contains(m.Shares, o.Service) && (o.runs() || b.awaits(o))
+		return slices.Contains(m.Shares, o.Service) && (o.runs() || len(o.replaces) > 0 || b.awaits(o))
 	})
 }
 
