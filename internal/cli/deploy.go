@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/api"
@@ -18,6 +20,7 @@ import (
 
 type deployFlags struct {
 	build, pull, noDeps, force, dryRun, yes, detach bool
+	removeOrphans                                   bool
 	detailed                                        bool // of dryRun
 	waitLock                                        time.Duration
 }
@@ -29,7 +32,10 @@ func (s *session) deployCommand() *cobra.Command {
 		Short: "Release what the Compose file says, without losing a request",
 		Long: `Release what the Compose file says: all services, or those named. Services they
 depend on are started where nothing of them runs, and left alone otherwise.
-What is unchanged stays. A failure before the shift leaves no trace, one after it
+What is unchanged stays. Services that run and are not in the file any more are
+named, and go on running, unless --remove-orphans takes them down once the new
+releases serve; what such a service publishes and another one now asks for is
+handed over without a gap. A failure before the shift leaves no trace, one after it
 shifts back. Interrupting this command does not stop the rollout.`,
 		Example: `  steady deploy
   steady deploy api --build
@@ -42,6 +48,7 @@ shifts back. Interrupting this command does not stop the rollout.`,
 	fs.BoolVar(&f.pull, "pull", false, "pull images even where they exist")
 	fs.BoolVar(&f.noDeps, "no-deps", false, "leave dependencies alone, running or not")
 	fs.BoolVar(&f.force, "force", false, "replace even what is unchanged")
+	s.removeOrphansFlag(fs, &f.removeOrphans)
 	fs.BoolVar(&f.dryRun, "dry-run", false, "show the plan and do nothing")
 	addDetailed(fs, &f.detailed)
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask when the plan has a gap; without a terminal nothing is asked")
@@ -58,7 +65,7 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 	}
 	o := steady.Options{
 		Services: chosen.names, Build: f.build, Pull: f.pull, NoDeps: f.noDeps, Force: f.force,
-		WaitLock: f.waitLock, Who: s.who(),
+		WaitLock: f.waitLock, Who: s.who(), Declared: chosen.declared, RemoveOrphans: f.removeOrphans,
 	}
 	if f.detailed && !f.dryRun {
 		return usage("steady deploy", "--detailed-exitcode goes with --dry-run")
@@ -83,6 +90,13 @@ func (s *session) deploy(ctx context.Context, f deployFlags, args []string) erro
 	return err
 }
 
+// removeOrphansFlag adds the flag with which services go that are not in the files any
+// more, and reads the variable by which docker compose takes it for set.
+func (s *session) removeOrphansFlag(f *pflag.FlagSet, remove *bool) {
+	set, _ := strconv.ParseBool(s.getenv("COMPOSE_REMOVE_ORPHANS"))
+	f.BoolVar(remove, "remove-orphans", set, "take down services that are not in the Compose file any more; COMPOSE_REMOVE_ORPHANS")
+}
+
 // errDeclined is the answer no.
 var errDeclined = errors.New("nothing was done")
 
@@ -93,7 +107,7 @@ func (s *session) askAboutGap(ctx context.Context, specs []steady.Spec, o steady
 	if err != nil {
 		return err
 	}
-	found := warnings(p)
+	found := gaps(p)
 	if len(found) == 0 {
 		return nil
 	}
@@ -134,9 +148,12 @@ func ask(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
-// warnings says which services visitors will miss for a moment, and why, which ports
+// warnings are the gaps of a plan, and the services that are not in the file any more.
+func warnings(p steady.Plan) []string { return append(strayed(p), gaps(p)...) }
+
+// gaps says which services visitors will miss for a moment, and why, which ports
 // they will find closed, and which directories share the project's name.
-func warnings(p steady.Plan) []string {
+func gaps(p steady.Plan) []string {
 	out := otherDirectories(p)
 	for _, s := range p.Services {
 		for _, c := range s.Closes {
@@ -152,6 +169,24 @@ func warnings(p steady.Plan) []string {
 		out = append(out, text)
 	}
 	return out
+}
+
+// strayed names the services that are not in the Compose file any more and go on running.
+func strayed(p steady.Plan) []string {
+	var names []string
+	for _, s := range p.Services {
+		if s.Orphan && s.Strategy != steady.StrategyRemove {
+			names = append(names, s.Service)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		return []string{fmt.Sprintf("%s/%s runs and is not in the Compose file any more: steady deploy --remove-orphans, or steady down %s, removes it", p.Project, names[0], names[0])}
+	}
+	return []string{fmt.Sprintf("%s of %s run and are not in the Compose file any more: steady deploy --remove-orphans, or steady down %s, removes them",
+		listed(names), p.Project, strings.Join(names, " "))}
 }
 
 // otherDirectories says, once a directory, that the project was deployed from another one

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,17 +14,21 @@ func (s *session) downCommand() *cobra.Command {
 	var volumes, detach bool
 	var waitLock time.Duration
 	c := &cobra.Command{
-		Use:   "down",
-		Short: "Remove a project: drain, stop, remove",
-		Long: `Remove a project's containers and networks, after what is in flight has ended.
-Volumes stay unless asked for; what is external always stays.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use:   "down [SERVICE...]",
+		Short: "Remove a project, or services of it: drain, stop, remove",
+		Long: `Remove a project's containers and networks, after what is in flight has ended; or
+those of the services named, whether they are in the Compose file or not: the rest of
+the project stays as it is. Volumes stay unless asked for; what is external always
+stays. Of services that are named, --volumes removes what no other service mounts.`,
+		Example: `  steady down
+  steady down old-worker --volumes`,
+		ValidArgsFunction: s.completeServices,
+		RunE: func(c *cobra.Command, args []string) error {
 			project, err := s.project(c.Context())
 			if err != nil {
 				return err
 			}
-			o := s.waits(project, steady.Options{WaitLock: waitLock, Who: s.who()})
+			o := s.waits(project, steady.Options{Services: slices.Compact(slices.Sorted(slices.Values(args))), WaitLock: waitLock, Who: s.who()})
 			return s.carry(c.Context(), detach, func(b api.Backend) (steady.Rollout, error) {
 				return b.Down(c.Context(), project, volumes, o)
 			})

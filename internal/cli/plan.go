@@ -25,11 +25,12 @@ func (s *session) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Services, o.Who = chosen.names, s.who()
+			o.Services, o.Declared, o.Who = chosen.names, chosen.declared, s.who()
 			return s.showPlan(c.Context(), chosen.specs, o, detailed)
 		},
 	}
 	addDetailed(c.Flags(), &detailed)
+	s.removeOrphansFlag(c.Flags(), &o.RemoveOrphans)
 	c.Flags().BoolVar(&o.Build, "build", false, "plan as deploy --build would")
 	c.Flags().BoolVar(&o.Pull, "pull", false, "plan as deploy --pull would")
 	c.Flags().BoolVar(&o.NoDeps, "no-deps", false, "plan as deploy --no-deps would")

@@ -22,6 +22,8 @@ const all = "all"
 type selection struct {
 	specs []steady.Spec
 	names []string // asked for by name; empty: all
+
+	declared []string // all services of the files
 }
 
 func (s *session) choose(ctx context.Context, args []string, noDeps bool) (selection, error) {
@@ -45,7 +47,7 @@ func (s *session) choose(ctx context.Context, args []string, noDeps bool) (selec
 			fmt.Sprintf("steady --profile %s deploy", p.Profiles[0]))
 	}
 	specs, err := pick(p.Name, p.Specs, names, noDeps)
-	return selection{specs: specs, names: names}, err
+	return selection{specs: specs, names: names, declared: p.Services}, err
 }
 
 // pick keeps the named services and, unless noDeps, all they depend on, in the

@@ -62,6 +62,9 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 			s.say(v.Service + " " + gateText(*v.Gate, now))
 		}
 	}
+	if names := orphanNames(status); len(names) > 0 {
+		s.say(fmt.Sprintf("not in the Compose file any more: %s; steady deploy --remove-orphans, or steady down %s", strings.Join(names, ", "), strings.Join(names, " ")))
+	}
 	for _, line := range warmLines(status, now) {
 		s.say(line)
 	}
@@ -78,6 +81,16 @@ func (s *session) showStatus(status steady.Status, now time.Time) error {
 	}
 	_, err := fmt.Fprint(s.out, "\n"+certificateTable(status.Certificates, now))
 	return err
+}
+
+func orphanNames(status steady.Status) []string {
+	var out []string
+	for _, v := range status.Services {
+		if v.Orphan {
+			out = append(out, v.Service)
+		}
+	}
+	return out
 }
 
 func maintainedNames(status steady.Status) []string {

@@ -100,8 +100,11 @@ func (t *teller) head(s steady.ServicePlan) string {
 		}
 		return strings.Join(parts, "  ")
 	}
-	if s.Strategy == steady.StrategyRemove {
+	switch s.Strategy {
+	case steady.StrategyRemove:
 		parts = append(parts, "leaves")
+	case steady.StrategyHandOver:
+		parts = append(parts, "hands over")
 	}
 	if s.To > 0 {
 		parts = append(parts, fmt.Sprintf("release %d", s.To))

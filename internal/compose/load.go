@@ -37,6 +37,7 @@ type Project struct {
 	Files      []string      // absolute paths
 	EnvFiles   []string      `json:",omitempty"` // env_file of the enabled services, absolute paths
 	Profiles   []string      `json:",omitempty"` // of services that no profile asked for enables
+	Services   []string      `json:"-"`          // all of the files, those that no profile asked for enables included, sorted
 	Specs      []steady.Spec // enabled services; one stands behind all it depends on
 	Warnings   []string      // Compose's own, and what steady does not use
 }
@@ -68,7 +69,8 @@ func Load(ctx context.Context, o Options) (Project, error) {
 	if err != nil {
 		return Project{}, refusal(model.ComposeFiles, model.Environment, err)
 	}
-	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles, EnvFiles: envFiles, Profiles: profilesOf(model.DisabledServices)}
+	p := Project{Name: model.Name, WorkingDir: model.WorkingDir, Files: model.ComposeFiles, EnvFiles: envFiles, Profiles: profilesOf(model.DisabledServices),
+		Services: sortedKeys(model.AllServices())}
 	for _, name := range order(model) {
 		spec, err := specOf(ctx, model, model.Services[name], calls, o.Hash)
 		if err != nil {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -33,13 +34,19 @@ func (b *backend) Deploy(ctx context.Context, specs []steady.Spec, o steady.Opti
 	if err != nil {
 		return steady.Rollout{}, err
 	}
-	if err := b.fits(ctx, asked(specs, o)); err != nil {
+	if err := b.fits(ctx, asked(specs, o), o.Declared); err != nil {
 		return steady.Rollout{}, err
 	}
 	if err := b.learn(ctx, specs); err != nil {
 		return steady.Rollout{}, err
 	}
-	return b.rollouts.Accept(ctx, q)
+	r, err := b.rollouts.Accept(ctx, q)
+	if err == nil && len(o.Declared) > 0 {
+		if err := b.store.PutDeclared(ctx, q.Project, o.Declared); err != nil { // a status that does not name orphans is better than no deploy
+			b.rollouts.Log.Warn("store the services of the files", "project", q.Project, "err", err)
+		}
+	}
+	return r, err
 }
 
 func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Options) (steady.Plan, error) {
@@ -47,7 +54,7 @@ func (b *backend) Plan(ctx context.Context, specs []steady.Spec, o steady.Option
 	if err != nil {
 		return steady.Plan{}, err
 	}
-	if err := b.fits(ctx, asked(specs, o)); err != nil {
+	if err := b.fits(ctx, asked(specs, o), o.Declared); err != nil {
 		return steady.Plan{}, err
 	}
 	return b.rollouts.Plan(ctx, q)
@@ -76,7 +83,35 @@ func (b *backend) Down(ctx context.Context, project string, volumes bool, o stea
 	if err := b.known(ctx, project); err != nil {
 		return steady.Rollout{}, err
 	}
+	if err := b.there(ctx, project, o.Services); err != nil {
+		return steady.Rollout{}, err
+	}
 	return b.rollouts.Accept(ctx, rollout.Request{Kind: steady.KindDown, Project: project, Volumes: volumes, Options: o})
+}
+
+// there refuses services of which nothing is there.
+func (b *backend) there(ctx context.Context, project string, services []string) error {
+	if len(services) == 0 {
+		return nil
+	}
+	seen, err := b.engine.Observe(ctx, project, nil)
+	if err != nil {
+		return err
+	}
+	serving, err := b.store.Serving(ctx, project)
+	if err != nil {
+		return err
+	}
+	known := servicesOf(seen, serving)
+	for service := range seen.Holders {
+		known = append(known, service)
+	}
+	for _, s := range services {
+		if !slices.Contains(known, s) {
+			return steady.ErrNoService.With(fmt.Sprintf("nothing of %s/%s is there", project, s), "steady status")
+		}
+	}
+	return nil
 }
 
 func (b *backend) Abort(_ context.Context, project string, id int64) error {

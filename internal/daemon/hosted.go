@@ -109,7 +109,9 @@ func usable(r steady.Rule) error {
 }
 
 // fits is fitting for what is to be deployed, before there is a rollout of it.
-func (b *backend) fits(ctx context.Context, specs []steady.Spec) error {
+// What an orphan of the project has is handed over: services that are not declared, where
+// any are, are in nobody's way.
+func (b *backend) fits(ctx context.Context, specs []steady.Spec, declared []string) error {
 	if len(specs) == 0 {
 		return nil
 	}
@@ -117,6 +119,9 @@ func (b *backend) fits(ctx context.Context, specs []steady.Spec) error {
 	if err != nil {
 		return err
 	}
+	all = slices.DeleteFunc(all, func(r steady.Route) bool {
+		return r.Project == specs[0].Project && len(declared) > 0 && !slices.Contains(declared, r.Service)
+	})
 	var routes []steady.Route
 	for _, s := range specs {
 		routes = append(routes, steady.Route{Project: s.Project, Service: s.Service, Ports: s.Ports, Rules: s.Routes})

@@ -46,8 +46,13 @@ func (b *backend) Status(ctx context.Context, project string) (steady.Status, er
 	if err != nil {
 		return steady.Status{}, err
 	}
+	declared, err := b.store.Declared(ctx, project)
+	if err != nil {
+		return steady.Status{}, err
+	}
 	for _, service := range servicesOf(seen, serving) {
 		s := serviceStatus(service, seen, serving[service], routes)
+		s.Orphan = len(declared) > 0 && !slices.Contains(declared, service)
 		f.inForce(routes, &s)
 		s.Warm = warmOf(s, warm)
 		f.fill(project, &s)

@@ -14,7 +14,7 @@ import (
 type Request struct {
 	Kind    string
 	Project string
-	Targets []plan.Target // releases with Number 0 are new ones; empty for KindDown
+	Targets []plan.Target // releases with Number 0 are new ones; empty for KindDown, which is about Options.Services, or all
 	Volumes bool          // KindDown: the volumes too
 	Options steady.Options
 	// Again makes the request anew once its leases are held: what serves may have
@@ -23,6 +23,9 @@ type Request struct {
 }
 
 func (q Request) services() []string {
+	if q.Kind == steady.KindDown {
+		return q.Options.Services
+	}
 	var out []string
 	for _, t := range q.Targets {
 		out = append(out, t.Release.Service)
@@ -37,8 +40,12 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 	if err != nil {
 		return steady.Rollout{}, err
 	}
+	orphans, err := e.orphans(ctx, q)
+	if err != nil {
+		return steady.Rollout{}, err
+	}
 	r := &run{engine: e, request: q, Rollout: steady.Rollout{
-		Project: q.Project, Kind: q.Kind, Services: q.services(), State: steady.RolloutRunning, Who: q.Options.Who, Started: time.Now().UTC(),
+		Project: q.Project, Kind: q.Kind, Services: append(q.services(), orphans...), State: steady.RolloutRunning, Who: q.Options.Who, Started: time.Now().UTC(),
 	}}
 	if err := e.claim(ctx, &claim{run: r, ticket: q.Options.Ticket}, q.Options.WaitLock); err != nil {
 		return steady.Rollout{}, err
@@ -71,6 +78,30 @@ func (e *Engine) Accept(ctx context.Context, q Request) (steady.Rollout, error) 
 	taken := r.Rollout
 	e.spawn(r, r.work)
 	return taken, nil
+}
+
+// orphans names those that a deploy takes down or takes something from: they are leased
+// with the services that it is about.
+func (e *Engine) orphans(ctx context.Context, q Request) ([]string, error) {
+	serving, err := e.Journal.Serving(ctx, q.Project)
+	if err != nil {
+		return nil, fmt.Errorf("read serving releases: %w", err)
+	}
+	known := plan.Orphans(plan.Input{Options: q.Options, Serving: serving})
+	if len(known) == 0 && !q.Options.RemoveOrphans {
+		return nil, nil
+	}
+	p, err := e.Plan(ctx, q)
+	if err != nil { // it may be another once the leases are held, and is told then
+		return nil, nil //nolint:nilerr
+	}
+	var out []string
+	for _, s := range p.Services {
+		if s.Orphan && s.Strategy != steady.StrategyKeep {
+			out = append(out, s.Service)
+		}
+	}
+	return out, nil
 }
 
 // write numbers the releases that the rollout will make and journals them.

@@ -29,9 +29,6 @@ func (c *claim) lease() steady.Lease {
 	r := c.run
 	l := steady.Lease{Project: r.Project, Services: r.Services, Kind: steady.LeaseRollout, Owner: r.Who, Rollout: r.ID, What: r.Kind,
 		Since: r.Started, Beat: r.beaten}
-	if r.Kind == steady.KindDown { // what goes takes everything
-		l.Services = nil
-	}
 	if s := r.step.Load(); s != nil {
 		l.Step = *s
 	}

@@ -112,7 +112,7 @@ func (e *Engine) Abort(project string, rollout int64) error {
 	case err != nil:
 		return err
 	case found.Kind == steady.KindDown:
-		return steady.ErrNotRunning.With("it is too late to abort: the project is being taken down", "steady watch, then steady deploy all")
+		return steady.ErrNotRunning.With("it is too late to abort: what was named is being taken down", "steady watch, then steady deploy all")
 	case found.State != steady.RolloutRunning:
 		return steady.ErrNotRunning.With("the rollout is being undone already", "steady watch")
 	case found.past:

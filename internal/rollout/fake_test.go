@@ -428,7 +428,7 @@ func (p *place) Projects(context.Context) ([]string, error) {
 	return []string{p.releases[0].Project}, nil
 }
 
-func (p *place) ForgetVolumes(context.Context, string) error {
+func (p *place) ForgetVolumes(context.Context, string, string) error {
 	defer p.note("forget volumes")()
 	if err := p.store(); err != nil {
 		return err

@@ -246,5 +246,5 @@ func last(s steady.Step) bool { return s.Kind == steady.StepHook && s.Hook == st
 // ends says whether the step is past the point of no return: all is shifted and
 // watched, and what is left only tidies up.
 func ends(s steady.Step) bool {
-	return s.Kind == steady.StepRemove || s.Kind == steady.StepWarm || last(s)
+	return s.Kind == steady.StepRemove || s.Kind == steady.StepForget || s.Kind == steady.StepWarm || last(s)
 }

@@ -195,9 +195,10 @@ type Journal interface {
 	Cool(ctx context.Context, w steady.Warm) error
 	Warm(ctx context.Context, project string) ([]steady.Warm, error)
 	// Volumes lists the project's anonymous volumes that plans have named: of two with
-	// one service, number and path the later is in use. ForgetVolumes drops them all.
+	// one service, number and path the later is in use. ForgetVolumes drops those of a
+	// service, or all where it is empty.
 	Volumes(ctx context.Context, project string) ([]steady.AnonymousVolume, error)
-	ForgetVolumes(ctx context.Context, project string) error
+	ForgetVolumes(ctx context.Context, project, service string) error
 	// Stage is how far the rollout's canaries are, as PutStage stored it last; the
 	// zero one where it never did.
 	Stage(ctx context.Context, rollout int64) (steady.Stage, error)

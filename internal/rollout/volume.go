@@ -34,16 +34,20 @@ func (r *run) create(ctx context.Context, s steady.Step, release steady.Release)
 // and with them goes what would be left of the project: the images of its releases.
 func (r *run) clean(ctx context.Context, s steady.Step) error {
 	e := r.engine
-	if err := e.Runtime.Clean(ctx, r.Project, s.Volumes); err != nil || !s.Volumes {
-		return err
+	if s.Service == "" {
+		if err := e.Runtime.Clean(ctx, r.Project, s.Volumes); err != nil || !s.Volumes {
+			return err
+		}
 	}
 	var names []string
 	for _, v := range s.Mounts {
 		names = append(names, v.Name)
 	}
 	if err := e.Runtime.RemoveVolumes(ctx, names); err != nil {
-		return fmt.Errorf("remove anonymous volumes: %w", err)
+		return fmt.Errorf("remove volumes: %w", err)
 	}
-	r.dropImages(ctx)
-	return e.Journal.ForgetVolumes(ctx, r.Project)
+	if s.Service == "" {
+		r.dropImages(ctx)
+	}
+	return e.Journal.ForgetVolumes(ctx, r.Project, s.Service)
 }

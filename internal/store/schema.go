@@ -146,6 +146,7 @@ CREATE INDEX outbox_project ON outbox (project, id);
 	volumes,
 	`ALTER TABLE releases ADD COLUMN done INTEGER NOT NULL DEFAULT 0;`,
 	keptLogs,
+	declared,
 }
 
 // migrate checks the file and brings it to the newest schema, all or nothing.

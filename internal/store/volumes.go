@@ -44,10 +44,11 @@ func scanVolume(from row) (v steady.AnonymousVolume, err error) {
 	return v, from.Scan(&v.Service, &v.Number, &v.Path, &v.Name)
 }
 
-// ForgetVolumes notes that a project's anonymous volumes have been removed.
-func (s *Store) ForgetVolumes(ctx context.Context, project string) error {
+// ForgetVolumes notes that a service's anonymous volumes have been removed, or those of
+// the whole project where service is empty.
+func (s *Store) ForgetVolumes(ctx context.Context, project, service string) error {
 	return s.write(ctx, s.sure, "forget anonymous volumes", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM volumes WHERE project = ?", project)
+		_, err := tx.ExecContext(ctx, "DELETE FROM volumes WHERE project = ?1 AND (?2 = '' OR service = ?2)", project, service)
 		return err
 	})
 }

@@ -30,13 +30,13 @@ func TestVolumes_AreThoseOfThePlansUntilTheyAreForgotten(t *testing.T) {
 			t.Errorf("after %v: %v, %v; want %v", step.planned, got, err, step.want)
 		}
 	}
-	if err := s.ForgetVolumes(t.Context(), "blog"); err != nil {
+	if err := s.ForgetVolumes(t.Context(), "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Volumes(t.Context(), "shop"); err != nil || len(got) != 2 {
 		t.Errorf("another project's were forgotten, and these are left: %v, %v", got, err)
 	}
-	if err := s.ForgetVolumes(t.Context(), "shop"); err != nil {
+	if err := s.ForgetVolumes(t.Context(), "shop", ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Volumes(t.Context(), "shop"); err != nil || len(got) != 0 {
