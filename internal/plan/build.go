@@ -54,6 +54,7 @@ func Build(in Input) (steady.Plan, error) {
 	for _, m := range all {
 		b.recall(m)
 		m.Reach = b.reaches(m)
+		m.Orphan = slices.Contains(Orphans(in), m.Service)
 		p.Services = append(p.Services, m.ServicePlan)
 	}
 	b.settleOrphans()

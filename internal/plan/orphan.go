@@ -41,6 +41,9 @@ func Orphans(in Input) []string {
 // strays notes the orphans of the project: they go on running unless something is said.
 func (b *builder) strays() {
 	for _, service := range Orphans(b.in) {
+		if b.targeted(service) { // it shares with a service that is replaced, and follows that
+			continue
+		}
 		serving := b.in.Serving[service]
 		m := &move{target: serving, old: b.in.Observed.Of(service), ServicePlan: steady.ServicePlan{
 			Service: service, Strategy: steady.StrategyKeep, Cause: gone + ": " + howToRemove(service), Notice: nothing,

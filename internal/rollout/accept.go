@@ -174,7 +174,12 @@ func (e *Engine) followed(ctx context.Context, q Request) (Request, error) {
 	if err != nil {
 		return q, fmt.Errorf("read serving releases: %w", err)
 	}
-	q.Targets = plan.Followers(q.Targets, serving)
+	asked := q.Targets
+	q.Targets = plan.Followers(asked, serving)
+	if q.Options.RemoveOrphans { // those go, and follow nobody
+		orphans := plan.Orphans(plan.Input{Options: q.Options, Serving: serving})
+		q.Targets = slices.DeleteFunc(q.Targets, func(t plan.Target) bool { return slices.Contains(orphans, t.Release.Service) })
+	}
 	return q, nil
 }
 
