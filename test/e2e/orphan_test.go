@@ -130,3 +130,77 @@ func (h *host) ofAnOrphan() {
 		h.t.Errorf("scale: exit %d\n%s%s", r.code, r.out, r.err)
 	}
 }
+
+// inVolume mounts the named volume.
+const inVolume = "    volumes: [\"data:/data\"]\n"
+
+// TestOrphans_ARenamedDatabaseWaitsForTheOldOnesEnd renames a service that writes to a
+// volume: two never write to it, its data stays, and what is asked meanwhile waits.
+func TestOrphans_ARenamedDatabaseWaitsForTheOldOnesEnd(t *testing.T) {
+	h := swiftHost(t, "e2e-renamed-db")
+	tool := app("tool", "    profiles: [tools]\n")
+	h.has(app("db", atLoad+inVolume), tool)
+	h.deploy(1, "--profile", "tools")
+	writeMark(t, h.replica("db"), "kept")
+	if r := h.steady("plan"); strings.Contains(r.out+r.err, "not in the Compose file") {
+		t.Errorf("a service whose profile is not active is called an orphan:\n%s%s", r.out, r.err)
+	}
+
+	h.has(app("database", atLoad+inVolume), tool)
+	refused(t, h.with(of("2"), "deploy", "-y"), 3, "db is not in the Compose file any more, but its container "+h.replica("db")+" writes to "+h.project+"_data", "steady deploy --remove-orphans")
+	l := load.Start(load.Options{URL: h.api(), Rate: 100, Duration: 10 * time.Minute, WebSockets: -1, SSEs: -1,
+		Mix: load.Mix{KeepAlive: 0.4, Fresh: 0.3, Post: 0.3}})
+	failed := h.with(of("2", "FAIL_HEALTH=1", "DEADLINE=2s"), "deploy", "-y", "--remove-orphans")
+	if got := answers(t, h.api()); failed.code == 0 || got != "1" {
+		t.Errorf("a failed rename: exit %d, release %s answers\n%s%s", failed.code, got, failed.out, failed.err)
+	}
+	r := h.deploy(3, "--remove-orphans")
+	if got := answers(t, h.api()); got != "3" {
+		t.Errorf("release %s answers\n%s%s", got, r.out, r.err)
+	}
+	out := l.Stop()
+	t.Logf("a rename that failed and one that did not\n%s", out)
+	if out.Lost() > 0 || out.Unsent() > 0 {
+		t.Errorf("%d lost, %d unsent", out.Lost(), out.Unsent())
+	}
+	fresh := h.project + "-database-3-1"
+	if got, _ := mark(t, fresh); got != "kept" {
+		t.Errorf("the volume holds %q", got)
+	}
+
+	if r := h.steady("down", "nothing"); r.code != 2 || !strings.Contains(r.err, "nothing of "+h.project+"/nothing is there") {
+		t.Errorf("down of no service: exit %d\n%s", r.code, r.err)
+	}
+	if r := h.steady("down", "tool"); r.code != 0 || !slices.Equal(h.containers(), []string{fresh}) || answers(t, h.api()) != "3" {
+		t.Errorf("down tool: exit %d, left %v\n%s%s", r.code, h.containers(), r.out, r.err)
+	}
+	if r := h.steady("down", "database"); r.code != 0 || len(h.all()) > 0 || len(listed(t, "volume", "ls", "-q", "--filter", "name="+h.project+"_data")) != 1 {
+		t.Errorf("down database: exit %d, left %v\n%s%s", r.code, h.all(), r.out, r.err)
+	}
+	h.deploy(4)
+	if r := h.steady("down", "database", "--volumes"); r.code != 0 || len(listed(t, "volume", "ls", "-q", "--filter", "name="+h.project+"_data")) != 0 {
+		t.Errorf("down database --volumes: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+}
+
+// TestOrphans_WhatDockerComposeRunsIsTakenOverUnderAnotherName has a container that
+// publishes the port itself give it to a service of another name.
+func TestOrphans_WhatDockerComposeRunsIsTakenOverUnderAnotherName(t *testing.T) {
+	h := swiftHost(t, "e2e-renamed-adopt")
+	h.has(app("web", atLoad))
+	h.compose("up", "-d")
+	answers(t, h.api())
+	h.has(app("site", atLoad))
+	refused(t, h.with(of("2"), "deploy", "-y"), 3, "web is not in the Compose file any more, but its container", "publishes port "+h.env["API_PORT"]+", which site shall have", "steady deploy --remove-orphans")
+	l := load.Start(load.Options{URL: h.api(), Rate: 100, Duration: 5 * time.Minute, WebSockets: -1, SSEs: -1, Mix: load.Mix{Fresh: 1}})
+	h.deploy(2, "--remove-orphans")
+	out := l.Stop()
+	t.Logf("a takeover\n%s", out)
+	if out.Lost() > 0 || out.Unsent() > 0 {
+		t.Errorf("%d lost, %d unsent", out.Lost(), out.Unsent())
+	}
+	if got := h.containers(); answers(t, h.api()) != "2" || len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+	noRedirectIsLeft(t)
+}
