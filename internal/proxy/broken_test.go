@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/proxy"
 )
@@ -20,13 +22,32 @@ func breaks(answer string) func(net.Conn, string) {
 	return func(c net.Conn, head string) { _, _ = io.WriteString(c, answer) }
 }
 
-// resets is the same for an app whose connection is reset.
-func resets(answer string) func(net.Conn, string) {
+// resets is the same for an app whose connection is reset, when all of that has arrived:
+// a reset drops what is still to be sent.
+func resets(t *testing.T, answer string) func(net.Conn, string) {
 	return func(c net.Conn, head string) {
 		_, _ = io.WriteString(c, answer)
-		time.Sleep(20 * time.Millisecond) // or the reset overtakes the bytes
+		for end := time.Now().Add(wirePatience); unacknowledged(t, c) > 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 		_ = c.(*net.TCPConn).SetLinger(0)
 	}
+}
+
+// unacknowledged is how many bytes of what was written to a connection its other end has
+// not received yet.
+func unacknowledged(t *testing.T, c net.Conn) int {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	var n int
+	var failed error
+	if err := raw.Control(func(fd uintptr) { n, failed = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil || failed != nil {
+		t.Errorf("bytes on the way: %v, %v", err, failed)
+	}
+	return n
 }
 
 // What has come of an answer that breaks off is passed on, and then the connection or
@@ -48,8 +69,8 @@ func TestBroken_WhatHasComeIsPassedOn(t *testing.T) {
 		"no last chunk":              {breaks("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n"), "12345", false},
 		"half a chunk":               {breaks("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n12345"), "12345", false},
 		"a malformed chunk":          {breaks("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nzz\r\n"), "12345", false},
-		"reset":                      {resets("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n12345"), "12345", false},
-		"reset, ended by the close":  {resets("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345"), "12345", false},
+		"reset":                      {resets(t, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n12345"), "12345", false},
+		"reset, ended by the close":  {resets(t, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345"), "12345", false},
 		"an error's page":            {breaks("HTTP/1.1 500 Oops\r\nContent-Length: 50\r\n\r\n12345"), "12345", false},
 		"whole, ended by the close":  {breaks("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345"), "12345", true},
 		"204":                        {breaks("HTTP/1.1 204 No Content\r\n\r\n"), "", true},
