@@ -64,6 +64,9 @@ func joined(h *container.HostConfig) map[string]string {
 	if h.PidMode.IsContainer() {
 		out[steady.SharePID] = h.PidMode.Container()
 	}
+	if len(out) == 0 {
+		return nil
+	}
 	return out
 }
 

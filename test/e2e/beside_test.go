@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -74,6 +75,11 @@ var alone = map[string]string{
 	"TestReplicas_ReplacedOneAtATimeAndAllAtOnceUnderLoadLoseNothing":          measures,
 	"TestRollback_ReturnsFilesEnvironmentAndImageUnderLoad":                    measures,
 	"TestScale_UpAndDownUnderLoadLosesNothing":                                 measures,
+	"TestFullDisk_InTheMiddleOfARolloutUnderLoad":                              measures,
+	"TestFullDisk_InAWatchWindowTheOldReleaseServesAtOnce":                     compares,
+	"TestOrphans_ARenamedServiceKeepsItsPortUnderLoad":                         measures,
+	"TestOrphans_ARenamedDatabaseWaitsForTheOldOnesEnd":                        measures,
+	"TestOrphans_WhatDockerComposeRunsIsTakenOverUnderAnotherName":             measures,
 	"TestUDP_PublishedPortsLoseNothing":                                        measures,
 	"TestUpdateConfig_OneAtATimeUnderLoad":                                     measures,
 }
@@ -99,7 +105,11 @@ func limitTogether() error {
 	return flag.Set("test.parallel", together)
 }
 
-// TestAlone_NamesTestsThatAreThere has the list shrink with the tests.
+// projectOf finds a host's project in a test's source.
+var projectOf = regexp.MustCompile(`Host\(t, "([^"]+)"\)`)
+
+// TestAlone_NamesTestsThatAreThere has the list shrink with the tests, and no two of
+// them have one project.
 func TestAlone_NamesTestsThatAreThere(t *testing.T) {
 	var source strings.Builder
 	files, err := filepath.Glob("*_test.go")
@@ -110,6 +120,13 @@ func TestAlone_NamesTestsThatAreThere(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	taken := map[string]bool{}
+	for _, of := range projectOf.FindAllStringSubmatch(source.String(), -1) {
+		if taken[of[1]] {
+			t.Errorf("two tests have the project %s", of[1])
+		}
+		taken[of[1]] = true
 	}
 	for name := range alone {
 		if !strings.Contains(source.String(), "\nfunc "+name+"(t *testing.T)") {

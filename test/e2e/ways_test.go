@@ -67,7 +67,7 @@ func TestUpdateConfig_OneAtATimeUnderLoad(t *testing.T) {
 }
 
 func TestUpdateConfig_MonitorShiftsBackWhenTheNewReleaseDies(t *testing.T) {
-	h := newHost(t, "e2e-watch")
+	h := newHost(t, "e2e-watch-dies")
 	small(h, "    deploy:\n      update_config: { monitor: 30s }\n")
 	h.env["GESALP_RELEASE"] = "1"
 	if r := h.steady("deploy", "-y"); r.code != 0 { // nothing to watch beside: it takes its window all the same
