@@ -30,6 +30,8 @@ const (
 var alone = map[string]string{
 	"TestAdopt_WhatDockerComposeRunsIsTakenOverUnderLoad": redirect,
 
+	"TestUDP_IsTakenOverOutlivesDaemonAndProxyAndGoesWithDown": redirect,
+
 	"TestAnonymousVolume_IsCarriedOverByEverythingButDownWithVolumes": counts,
 	"TestAnonymousVolume_EachReplicaHasItsOwn":                        counts,
 	"TestAnonymousVolume_EphemeralOnesAreNewEachTime":                 counts,

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -220,5 +222,108 @@ func TestUDP_PublishedPortsLoseNothing(t *testing.T) {
 		if l.last[last] != keptMany {
 			t.Errorf("%s: kept sockets were answered in the end by %v", name, l.last)
 		}
+	}
+}
+
+// TestUDP_IsTakenOverOutlivesDaemonAndProxyAndGoesWithDown has docker compose publish
+// UDP first. The control, which is replaced without being held, must lose.
+func TestUDP_IsTakenOverOutlivesDaemonAndProxyAndGoesWithDown(t *testing.T) {
+	h := swiftHost(t, "e2e-udp-ways")
+	first := 14000 + os.Getpid()%5000 // no port that others are given
+	h.env["MANY"], h.env["ONE_PORT"] = fmt.Sprintf("%d-%d", first, first+5), freePort(t)
+	withInner(t, h, "services:\n"+called("svc", `    ports: ["${API_PORT}:7002/udp", "${MANY}:7002-7007/udp"]
+`))
+	h.compose("up", "-d")
+	visitors := visitorsNetwork(t)
+	outside := hostAddr + ":" + h.env["API_PORT"]
+	h.eventually("what compose has made answers", func() bool { return strings.HasPrefix(askOnce(t, visitors, outside, "x"), "x release=1") })
+	l := askDatagrams(t, visitors, outside)
+	took := h.deploy(2)
+	t.Logf("takeover: %s\n%s", l.end(), took.err)
+	if l.fresh.lost > 0 || l.last["2"] != keptMany {
+		t.Errorf("taken over: %d fresh questions lost, kept sockets were answered in the end by %v", l.fresh.lost, l.last)
+	}
+	for _, at := range []string{outside, fmt.Sprintf("%s:%d", hostAddr, first), "127.0.0.1:" + h.env["API_PORT"], fmt.Sprintf("[::1]:%d", first)} {
+		dial := visitors
+		if !strings.HasPrefix(at, hostAddr) {
+			dial = fromHere
+		}
+		if got := askOnce(t, dial, at, "x"); got != "x release=2" {
+			t.Errorf("%s: %q", at, got)
+		}
+	}
+	if status := h.steady("status").out; !strings.Contains(status, fmt.Sprintf("%s->7002-7007/udp", h.env["MANY"])) {
+		t.Errorf("status:\n%s", status)
+	}
+	udpOutlives(t, h, visitors, outside)
+	udpTaken(t, h)
+	h.write("override.yml", `services:
+  single:
+    image: `+serverImage+`
+    environment: { RELEASE: "${GESALP_RELEASE:-1}", START_DELAY: 500ms }
+    ports: ["${ONE_PORT}:7002/udp"]
+    volumes: ["data:/data"]
+    x-steady: { probe: { kind: http, port: 8000, path: /health }, hold: off }
+volumes: { data: {} }
+`)
+	h.deploy(4)
+	l = askDatagrams(t, visitors, hostAddr+":"+h.env["ONE_PORT"])
+	h.deploy(5, "single")
+	if t.Logf("the control: %s", l.end()); l.fresh.lost == 0 {
+		t.Error("nothing was lost without a hold: the rig is blind")
+	}
+	if r := h.steady("down", "--volumes"); r.code != 0 {
+		t.Fatalf("down: exit %d\n%s", r.code, r.err)
+	}
+	if out, err := exec.Command("iptables-save").CombinedOutput(); err != nil || strings.Contains(string(out), "STEADY-UDP") {
+		t.Errorf("rules are left: %v\n%s", err, out)
+	}
+}
+
+// udpOutlives ends the daemon, then the proxy, and starts both again.
+func udpOutlives(t *testing.T, h *host, visitors dialUDP, outside string) {
+	t.Helper()
+	pid := h.proxyPID()
+	h.stop()
+	inside := "127.0.0.1:" + h.env["API_PORT"]
+	for at, dial := range map[string]dialUDP{outside: visitors, inside: fromHere} {
+		if got := askOnce(t, dial, at, "x"); got != "x release=2" {
+			t.Errorf("without a daemon %s: %q", at, got)
+		}
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := askOnce(t, visitors, outside, "x"); got != "x release=2" {
+		t.Errorf("without a proxy: %q", got)
+	}
+	h.boot()
+	if got := askOnce(t, fromHere, inside, "x"); got != "x release=2" {
+		t.Errorf("with the next proxy: %q", got)
+	}
+	h.deploy(3)
+	for at, dial := range map[string]dialUDP{outside: visitors, inside: fromHere} {
+		if got := askOnce(t, dial, at, "x"); got != "x release=3" {
+			t.Errorf("after one more rollout %s: %q", at, got)
+		}
+	}
+}
+
+// udpTaken deploys to a port that this process has.
+func udpTaken(t *testing.T, h *host) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	port := fmt.Sprint(c.LocalAddr().(*net.UDPAddr).Port)
+	r := h.with(map[string]string{"API_PORT": port}, "deploy", "-y", "svc")
+	want := fmt.Sprintf("port %s/udp: :%s/udp is taken by e2e.test (pid %d)", port, port, os.Getpid())
+	if name, err := os.ReadFile("/proc/self/comm"); err == nil {
+		want = strings.Replace(want, "e2e.test", strings.TrimSpace(string(name)), 1)
+	}
+	if r.code == 0 || !strings.Contains(r.err, want) {
+		t.Errorf("exit %d, want %q\n%s", r.code, want, r.err)
 	}
 }
