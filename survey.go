@@ -68,6 +68,7 @@ type Declared struct {
 	ScaleSet     bool  // scale or deploy.replicas stands there
 	RestartSet   bool
 	Follows      []string // services whose restart restarts it: depends_on.X.restart
+	Borrows      []Borrowed
 	Privileged   bool
 	LogBounded   bool // its log cannot fill the disk: another driver, or max-size
 	FixedAddress []string
@@ -165,4 +166,10 @@ type DeclaredNetwork struct {
 	External bool
 	Subnet   bool // declared
 	Driver   string
+}
+
+// Borrowed is a Shared as the files have it.
+type Borrowed struct {
+	Key string // network_mode, ipc, pid or volumes_from
+	Shared
 }

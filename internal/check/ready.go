@@ -148,8 +148,11 @@ func asks(h steady.Health) []string {
 	return calls[0]
 }
 
-func healthcheckOtherPort(_ Input, d steady.Declared) []hit {
+func healthcheckOtherPort(in Input, d steady.Declared) []hit {
 	p := d.Probe
+	if borrowed(in, d, func(b steady.Borrowed) bool { return b.Kind == steady.ShareNetwork }) {
+		return nil // its ports may be opened by those that live in its network
+	}
 	if p.Kind != steady.ProbeHTTP || !strings.HasPrefix(p.Cause, "healthcheck:") || d.Exposed || among(d, managed) || database(d) != "" {
 		return nil
 	}

@@ -17,7 +17,10 @@ func replaceRules() []Rule {
 			Title: "container_name",
 			Why:   "With plain docker compose only one container can have the name, so the old one must go before the new one can start. steady names its containers itself and keeps the name as an alias in the networks.",
 			Mend:  "take it out; until then docker exec NAME needs the container's own name: steady status",
-			each: func(_ Input, d steady.Declared) []hit {
+			each: func(in Input, d steady.Declared) []hit {
+				if borrowed(in, d, func(b steady.Borrowed) bool { return b.Container == d.ContainerName }) {
+					return nil // another service names the container by it
+				}
 				text := fmt.Sprintf("%s has container_name: %s", d.Service, d.ContainerName)
 				if d.Replicas > 1 {
 					text += fmt.Sprintf(", which docker compose refuses with %d replicas", d.Replicas)
@@ -35,13 +38,32 @@ func replaceRules() []Rule {
 			},
 		},
 		{
-			ID: "shared-namespace", Severity: steady.Warning, many: "services live in another container's network",
-			Title: "network_mode: service:… or container:…",
-			Why:   "It lives in another container's network: it is replaced stop-first, and loses its network whenever the other one is replaced.",
-			Mend:  "give it the networks that both need",
-			each: func(_ Input, d steady.Declared) []hit {
-				_, other, within := strings.Cut(d.NetworkMode, ":")
-				return one(within, d.Path("network_mode"), fmt.Sprintf("%s lives in the network of %s", d.Service, other))
+			ID: "foreign-namespace", Severity: steady.Warning, many: "services share with containers that are not this project's",
+			Title: "a namespace or volumes of a container that is not the project's",
+			Why:   "What is shared ends with the container that lends it. Of this project's containers steady takes care: what shares with one is replaced with it. A container of another project it does not follow: when that is replaced or restarted, what shares with it is left without, for example, a network.",
+			Mend:  "steady deploy SERVICE --force whenever that container was replaced",
+			each: func(in Input, d steady.Declared) []hit {
+				var out []hit
+				for _, b := range d.Borrows {
+					out = append(out, one(b.Service == "", d.Path(b.Key), fmt.Sprintf("%s shares the %s of container %s, which is not this project's", d.Service, b.Kind, b.Container))...)
+				}
+				return out
+			},
+		},
+		{
+			ID: "shared-replicas", Severity: steady.Failure,
+			Title: "a service in the network of one with several replicas",
+			Why:   "Only one of the replicas would have it in its network, and the others answer nothing on its ports; steady refuses to deploy it.",
+			Mend:  "one replica of the service whose network is shared",
+			each: func(in Input, d steady.Declared) []hit {
+				var out []hit
+				for _, b := range d.Borrows {
+					i := slices.IndexFunc(in.Services, func(o steady.Declared) bool { return o.Service == b.Service })
+					if i >= 0 && b.Kind == steady.ShareNetwork && in.Services[i].Replicas > 1 {
+						out = append(out, hit{path: d.Path(b.Key), text: fmt.Sprintf("%s lives in the network of %s, which has %d replicas", d.Service, b.Service, in.Services[i].Replicas)})
+					}
+				}
+				return out
 			},
 		},
 		{
@@ -52,12 +74,23 @@ func replaceRules() []Rule {
 			each: func(_ Input, d steady.Declared) []hit {
 				var out []hit
 				for _, on := range d.Follows {
+					if slices.ContainsFunc(d.Borrows, func(b steady.Borrowed) bool { return b.Service == on }) {
+						continue // docker compose must restart what shares, and so does steady
+					}
 					out = append(out, hit{path: d.Path("depends_on", on, "restart"), text: fmt.Sprintf("docker compose would restart %s with each release of %s", d.Service, on)})
 				}
 				return out
 			},
 		},
 	}
+}
+
+// borrowed says whether another service shares something with one, such that the
+// condition holds.
+func borrowed(in Input, d steady.Declared, such func(steady.Borrowed) bool) bool {
+	return slices.ContainsFunc(in.Services, func(o steady.Declared) bool {
+		return slices.ContainsFunc(o.Borrows, func(b steady.Borrowed) bool { return b.Service == d.Service && such(b) })
+	})
 }
 
 // besideRules are about what must not run twice, and what finds its way around steady.

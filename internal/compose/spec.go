@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -144,35 +143,6 @@ func dependenciesOf(model *types.Project, s types.ServiceConfig) []steady.Depend
 		}
 	}
 	return out
-}
-
-// sharedByName are the services of the project with whose containers one shares by the
-// containers' names, sorted.
-func sharedByName(model *types.Project, s types.ServiceConfig) []string {
-	var out []string
-	for _, from := range append([]string{s.NetworkMode, s.Ipc, s.Pid}, s.VolumesFrom...) {
-		container, ok := strings.CutPrefix(from, types.ContainerPrefix)
-		if !ok {
-			continue
-		}
-		container, _, _ = strings.Cut(container, ":")
-		if name := named(model, container); name != "" && name != s.Name && !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// named is the service to one of whose containers Compose gives a name, empty for none.
-func named(model *types.Project, container string) string {
-	for name, s := range model.Services {
-		number, ok := strings.CutPrefix(container, model.Name+"-"+name+"-")
-		if n, err := strconv.Atoi(number); s.ContainerName == container || ok && err == nil && n > 0 {
-			return name
-		}
-	}
-	return ""
 }
 
 func isJob(model *types.Project, name string) bool {

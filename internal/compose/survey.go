@@ -189,8 +189,8 @@ func declaredOf(model *types.Project, s types.ServiceConfig, at *places) (steady
 		RestartSet:   s.Restart != "" || s.Deploy != nil && s.Deploy.RestartPolicy != nil,
 		Privileged:   s.Privileged, LogBounded: logBounded(s), Labels: sortedKeys(s.Labels),
 		Environment: at.variables("services."+s.Name+".environment", s.Environment),
-		Attached:    s.NetworksByPriority(),
-		Profiles:    s.Profiles, Passwords: at.passwords("services." + s.Name),
+		Attached:    s.NetworksByPriority(), Borrows: borrowedBy(model, s),
+		Profiles: s.Profiles, Passwords: at.passwords("services." + s.Name),
 	}
 	if dir := s.Environment["PGDATA"]; dir != nil {
 		d.DataDir = *dir

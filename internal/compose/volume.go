@@ -58,18 +58,13 @@ func stateFrom(model *types.Project, s types.ServiceConfig, way []string) []stri
 			add(v.Source)
 		}
 	}
-	for _, from := range s.VolumesFrom {
-		if container, ok := strings.CutPrefix(from, types.ContainerPrefix); ok {
-			container, mode, moded := strings.Cut(container, ":")
-			if from = named(model, container); moded {
-				from += ":" + mode
-			}
+	for _, b := range borrowedBy(model, s) {
+		source, ok := model.Services[b.Service]
+		if !ok || b.Kind != steady.ShareVolumes || b.ReadOnly || slices.Contains(way, b.Service) {
+			continue
 		}
-		name, mode, _ := strings.Cut(from, ":")
-		if source, ok := model.Services[name]; ok && mode != "ro" && !slices.Contains(way, name) {
-			for _, place := range stateFrom(model, source, way) {
-				add(place)
-			}
+		for _, place := range stateFrom(model, source, way) {
+			add(place)
 		}
 	}
 	return out
