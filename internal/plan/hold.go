@@ -40,7 +40,7 @@ func (b *builder) holdable(m *move) bool {
 	case slices.ContainsFunc(m.old, func(r steady.Replica) bool { return r.Running() && len(r.Published) > 0 }):
 		return false
 	case spec.NetworkMode == "host", strings.Contains(spec.NetworkMode, ":"):
-		return len(now.Rules) > 0
+		return len(now.Rules) > 0 || len(b.fronts(m)) > 0
 	}
 	return len(now.Ports)+len(now.Rules) > 0 || now.Held
 }

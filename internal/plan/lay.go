@@ -205,10 +205,12 @@ func (b *builder) leave(unit []*move, needs []string) []string {
 	for _, m := range unit {
 		routes = append(routes, b.withdrawal(m)...)
 	}
-	if len(routes) > 0 {
+	fronts := b.frontsOf(unit)
+	if routes = append(routes, b.shutFronts(fronts)...); len(routes) > 0 {
 		needs = []string{b.add(steady.Step{ID: unit[0].Service + "/withdraw", Kind: steady.StepShift, Needs: needs,
 			Routes: routes, Cause: "the old one must be gone before the new one starts"})}
 	}
+	needs = b.drainFronts(unit, fronts, needs)
 	stopped := b.retire(unit, (*move).olds, needs)
 	for _, m := range unit {
 		for _, o := range m.replaces {
@@ -254,6 +256,10 @@ func (b *builder) take(unit []*move, needs []string) {
 	var routes []steady.Route
 	for _, m := range unit {
 		routes = append(routes, b.routeTo(m, m.To, m.fresh))
+	}
+	if away(unit[0].Strategy) {
+		fronts := b.frontsOf(unit)
+		routes, needs = append(routes, fronts...), b.askFronts(unit, fronts, needs)
 	}
 	id := b.add(steady.Step{ID: unit[0].Service + "/shift", Kind: steady.StepShift, Needs: needs, Routes: routes})
 	b.last = append(b.last, id)

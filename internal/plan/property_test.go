@@ -30,6 +30,7 @@ type sim struct {
 
 	kept    []steady.Port     // published before and after: never nobody's
 	service map[string]string // container → its service
+	front   string            // a service whose port the service app opens; empty: none
 }
 
 func newSim(in plan.Input) *sim {
@@ -112,6 +113,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 	case steady.StepStop:
 		s.oneMove(t, p, st)
 		s.shared.stopped(t, p, st, s.run)
+		s.fronted(t, p, st)
 		s.stop(t, st)
 	case steady.StepRemove:
 		if s.run[st.Replica] {
@@ -125,6 +127,7 @@ func (s *sim) take(t *rapid.T, p steady.Plan, st steady.Step) {
 			s.shift(t, st, r)
 		}
 		s.owned(t, p, st)
+		s.fronted(t, p, st)
 	}
 }
 

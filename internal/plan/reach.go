@@ -12,6 +12,8 @@ func (b *builder) reaches(m *move) *steady.Reach {
 	spec := m.spec()
 	ways := steady.Ways(spec.Ports, spec.Routes)
 	switch {
+	case m.Strategy == steady.StrategyKeep && b.isFront(m.Service) && spec.Probe.Reach != steady.ReachOff: // others open its ports
+		return &steady.Reach{Ways: ways}
 	case len(ways) == 0 || m.Replicas == 0 || m.Strategy == steady.StrategyKeep || m.Strategy == steady.StrategyJob:
 		return nil
 	case spec.Probe.Reach == steady.ReachOff:

@@ -12,7 +12,8 @@ import (
 // Followers completes targets by the services that serve and share a namespace or
 // volumes with one of them, directly or through another: they are replaced together
 // with it. Their releases are copies of what serves, with numbers of their own, as
-// containers are named after their releases.
+// containers are named after their releases. Those that targets share with come too, as
+// what serves.
 func Followers(targets []Target, serving map[string]steady.Release) []Target {
 	out := slices.Clone(targets)
 	specs := specsOf(out, serving)
@@ -34,6 +35,13 @@ func Followers(targets []Target, serving map[string]steady.Release) []Target {
 				if out[j].Release = copied(now); out[j].Asked {
 					out[j].Release.Spec.Replicas = replicas
 				}
+			}
+		}
+	}
+	for _, t := range out { // as long as what lives in their network is replaced, they are waited at
+		for _, sh := range t.Release.Spec.Shares(specs) {
+			if now, serves := serving[sh.Service]; serves && sh.Service != "" && at(sh.Service) < 0 {
+				out = append(out, Target{Release: now})
 			}
 		}
 	}

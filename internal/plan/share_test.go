@@ -1,9 +1,11 @@
 package plan_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -205,5 +207,145 @@ shop/app stop-first 1→2: it shares vpn's network and is replaced with it; one 
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
 			}
 		})
+	}
+}
+
+// fronted checks that visitors of a port wait while nothing opens it, or what does goes.
+func (s *sim) fronted(t *rapid.T, p steady.Plan, st steady.Step) {
+	if s.front == "" || s.routes[s.front].Hold != nil || st.Kind == steady.StepStop && !s.run[st.Replica] {
+		return
+	}
+	for name, runs := range s.run {
+		if runs && strings.HasPrefix(name, "shop-app-") && (st.Kind != steady.StepStop || st.Replica != name) {
+			return
+		}
+	}
+	t.Fatalf("%s: the gate of %s is open, and nothing opens its port\n%s", st.ID, s.front, p)
+}
+
+// pair is a VPN that stays and an app in its network that opens its port and is to be
+// replaced.
+func pair(cs ...change) *world {
+	w := new(world).moves("vpn", port(8080)).moves("app", append([]change{within("vpn")}, cs...)...)
+	w.in.Targets[0].Release = w.in.Serving["vpn"]
+	for i := range w.in.Observed.Replicas {
+		if w.in.Observed.Replicas[i].Service == "app" {
+			w.in.Observed.Replicas[i].Exposed = []uint16{8080}
+		}
+	}
+	return w
+}
+
+func TestPlan_VisitorsWaitWhileTheAppInTheNetworkIsReplaced(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var cs []change
+		if rapid.Bool().Draw(t, "writes") {
+			cs = append(cs, writes("data"))
+		}
+		if rapid.Bool().Draw(t, "watched") {
+			cs = append(cs, monitor(time.Second))
+		}
+		w := pair(cs...)
+		p, err := plan.Build(w.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSim(w.in)
+		s.front = "vpn"
+		before, routes := maps.Clone(s.run), maps.Clone(s.routes)
+		s.play(t, p, -1)
+		if r := s.routes["vpn"]; r.Hold != nil || r.Release != 1 || !slices.Equal(r.Replicas, []string{"shop-vpn-1-1"}) {
+			t.Fatalf("vpn's route is %+v\n%s", r, p)
+		}
+		s = newSim(w.in)
+		s.front = "vpn"
+		last := slices.IndexFunc(p.Steps, func(st steady.Step) bool { return st.Kind == steady.StepRemove })
+		s.play(t, p, rapid.IntRange(0, last-1).Draw(t, "dies at"))
+		back := plan.Undo(p, s.begun)
+		s.play(t, back, -1)
+		if !maps.Equal(s.run, before) || s.routes["vpn"].Hold != nil || !slices.Equal(s.routes["vpn"].Replicas, routes["vpn"].Replicas) {
+			t.Fatalf("containers %v, want %v; vpn's route is %+v\n%s\nundo:\n%s", s.run, before, s.routes["vpn"], p, back)
+		}
+	})
+}
+
+func TestBuild_WaitsAtTheHostOfWhatIsReplacedAlone(t *testing.T) {
+	want := strings.TrimPrefix(`
+shop/vpn unchanged 1→1: same files, same environment, same image
+shop/app hold 1→2: it lives in the network of vpn, which stays
+  app/prepare
+  app/create/shop-app-2-1 < app/prepare
+  app/withdraw vpn=1[] held < app/create/shop-app-2-1
+  app/drain/shop-vpn-1-1 < app/withdraw
+  app/stop/shop-app-1-1 < app/drain/shop-vpn-1-1
+  app/start/shop-app-2-1 < app/create/shop-app-2-1, app/stop/shop-app-1-1
+  app/probe/shop-app-2-1 < app/start/shop-app-2-1
+  app/reach/shop-vpn-1-1 < app/probe/shop-app-2-1
+  app/shift app=2[shop-app-2-1] vpn=1[shop-vpn-1-1] < app/probe/shop-app-2-1, app/reach/shop-vpn-1-1
+  app/remove/shop-app-1-1 < app/shift
+`, "\n")
+	if got := built(t, pair()).String(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	// One that opens none of the ports, as an agent beside the app, is waited for by nobody.
+	w := pair()
+	w.in.Observed.Replicas[1].Exposed = []uint16{9100}
+	if p := built(t, w); p.Services[1].Strategy != steady.StrategyStopFirst || strings.Contains(p.String(), "held") {
+		t.Errorf("an agent holds visitors:\n%s", p)
+	}
+}
+
+func TestFollowers_ComeAsWhatServes(t *testing.T) {
+	w := new(world).moves("vpn", port(8080)).has("app", within("vpn")).has("agent", within("app")).has("web", port(80))
+	got := map[string]plan.Target{}
+	for _, tg := range plan.Followers(w.in.Targets, w.in.Serving) {
+		got[tg.Release.Service] = tg
+	}
+	if len(got) != 3 || got["app"].Release.Number != 0 || got["app"].Asked || got["agent"].Release.Image.ID != "image-1" {
+		t.Errorf("%+v", got)
+	}
+	// What shares is replaced alone, and what it shares with stays: as a target that does.
+	w = new(world).wants("app", within("vpn")).has("app", within("vpn")).has("vpn", port(8080))
+	all := plan.Followers(w.in.Targets, w.in.Serving)
+	if len(all) != 2 || all[1].Release.Service != "vpn" || all[1].Release.Number != 1 {
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestBuild_RefusesWhatCannotBeShared(t *testing.T) {
+	for name, c := range map[string]struct {
+		w    *world
+		says string
+	}{
+		"a circle":         {new(world).wants("a", within("b")).wants("b", within("a")), "b, a share their namespaces or volumes in a circle"},
+		"several replicas": {new(world).wants("vpn", replicas(2)).wants("app", within("vpn")), "app shares the network of vpn, which has 2 replicas"},
+		"nothing to share with": {func() *world {
+			w := new(world).moves("vpn")
+			w.in.Targets = nil
+			w.wants("app", within("vpn"))
+			w.in.Observed.Replicas = nil
+			return w
+		}(), "app shares the network of vpn, and nothing of vpn runs"},
+	} {
+		_, err := plan.Build(c.w.in)
+		if e := steady.AsError(err); err == nil || !strings.Contains(e.Text, c.says) || e.Hint == "" {
+			t.Errorf("%s: %v, want %q and a hint", name, err, c.says)
+		}
+	}
+}
+
+func TestBuild_WhatSharesVolumesHoldsThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		w     *world
+		cause string
+	}{
+		"a writer":                  {new(world).moves("db", sourceless("/data")).moves("app", volumesFrom("shop-db-1")), "one replica writes to the anonymous volume /data"},
+		"a writer, replaced alone":  {new(world).moves("db", sourceless("/data")).moves("app", volumesFrom("shop-db-1")).same("app"), "one replica writes to the anonymous volume /data"},
+		"a reader follows a writer": {new(world).moves("db", sourceless("/data")).moves("app", volumesFrom("shop-db-1:ro")), "it shares db's volumes and is replaced with it"},
+	} {
+		p := built(t, c.w.mounted("db", "/data", hexed("a")))
+		if m := p.Services[1]; m.Strategy != steady.StrategyHold || !strings.Contains(m.Cause, c.cause) {
+			t.Errorf("%s: %s, %s", name, m.Strategy, m.Cause)
+		}
 	}
 }

@@ -291,6 +291,19 @@ func (u *undoer) revive(s steady.ServicePlan) []string {
 	return ready
 }
 
+// fronts are the routes of services that stay, and at whose gates visitors of a service
+// wait that is replaced: it lives in their network.
+func (u *undoer) fronts(s steady.ServicePlan) []steady.Route {
+	var out []steady.Route
+	for _, o := range u.was.Services {
+		r, ok := u.back(o.Service)
+		if ok && o.Strategy == steady.StrategyKeep && u.sharesWith(s, o.Service) && u.gate(o.Service) != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // asked is what an old replica is asked before those run again that live in its network.
 func (u *undoer) asked(s steady.ServicePlan) string {
 	if s.Lends {
@@ -303,13 +316,31 @@ func (u *undoer) asked(s steady.ServicePlan) string {
 // more traffic to the new ones, drain, stop.
 func (u *undoer) clear(s steady.ServicePlan) []string {
 	var withdrawn, stops []string
+	var routes []steady.Route
+	fronts := u.fronts(s)
 	if r, ok := u.away(s.Service); ok {
-		r.Replicas, r.Hold = nil, u.gate(s.Service)
-		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: []steady.Route{r}})}
+		if r.Replicas, r.Hold = nil, u.gate(s.Service); r.Hold == nil && len(fronts) > 0 {
+			r.Hold = u.gate(fronts[0].Service)
+		}
+		routes = append(routes, r)
+	}
+	for _, r := range fronts {
+		r.Replicas, r.Hold = nil, u.gate(r.Service)
+		routes = append(routes, r)
+	}
+	if len(routes) > 0 {
+		withdrawn = []string{u.add(steady.Step{ID: "undo/" + s.Service + "/withdraw", Kind: steady.StepShift, Routes: routes})}
+	}
+	var drained []string
+	for _, r := range fronts {
+		for _, name := range r.Replicas {
+			drained = append(drained, u.add(steady.Step{ID: "undo/" + s.Service + "/drain/" + name, Kind: steady.StepDrain,
+				Service: r.Service, Release: r.Release, Replica: name, Brief: true, Needs: withdrawn}))
+		}
 	}
 	for _, c := range u.steps(steady.StepStart, s.Service) {
 		stops = append(stops, u.add(steady.Step{ID: "undo/" + s.Service + "/stop/" + c.Replica, Kind: steady.StepStop,
-			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: append(u.drain(c, withdrawn, true), u.sharersStop(s.Service)...)}))
+			Service: s.Service, Release: c.Release, Replica: c.Replica, Needs: slices.Concat(u.drain(c, withdrawn, true), drained, u.sharersStop(s.Service))}))
 	}
 	return stops
 }

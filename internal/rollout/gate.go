@@ -11,7 +11,8 @@ import (
 // could not start the old replica does: who waits shall know at once that nobody
 // comes. Where it fails, their leases do so.
 func (r *run) open(ctx context.Context) {
-	if !slices.ContainsFunc(r.plan.Services, func(s steady.ServicePlan) bool { return s.Strategy == steady.StrategyHold }) {
+	shuts := r.shuts()
+	if len(shuts) == 0 {
 		return
 	}
 	routes, err := r.engine.Router.Routes(ctx, r.Project)
@@ -21,7 +22,7 @@ func (r *run) open(ctx context.Context) {
 	}
 	var shut []steady.Route
 	for _, t := range routes {
-		if s, ok := r.plan.Of(t.Service); ok && s.Strategy == steady.StrategyHold && t.Hold != nil {
+		if slices.Contains(shuts, t.Service) && t.Hold != nil {
 			t.Hold = nil
 			shut = append(shut, t)
 		}
@@ -32,4 +33,17 @@ func (r *run) open(ctx context.Context) {
 	if err := r.routeBack(ctx, shut); err != nil {
 		r.engine.Log.Warn("open gates left shut", "rollout", r.ID, "err", err)
 	}
+}
+
+// shuts are the services whose gates the plan shuts.
+func (r *run) shuts() []string {
+	var out []string
+	for _, s := range r.plan.Steps {
+		for _, t := range s.Routes {
+			if t.Hold != nil {
+				out = append(out, t.Service)
+			}
+		}
+	}
+	return out
 }

@@ -2,12 +2,26 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
 
+// lodger is an image of an app that declares the port which it opens, as those do that
+// are put behind a VPN.
+func lodger(t *testing.T) string {
+	t.Helper()
+	const ref = "lodger:e2e"
+	cmd := exec.Command("docker", "build", "-q", "-t", ref, "-")
+	cmd.Stdin = strings.NewReader("FROM gesalp-api:v1\nEXPOSE 8000\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", ref, err, out)
+	}
+	return ref
+}
+
 // behindVPN is an app that lives in the network of a service which publishes its port,
-// and another that names that service's container. more stands in the app.
+// and an agent that names that service's container. more stands in the app.
 func behindVPN(t *testing.T, h *host, more string) {
 	t.Helper()
 	withStub(t, h, `  vpn:
@@ -16,11 +30,11 @@ func behindVPN(t *testing.T, h *host, more string) {
     ports: ["${API_PORT}:8000"]
     environment: { LISTEN: "none", VPN: "${VPN:-1}" }
   app:
-    image: gesalp-api:v1
+    image: `+lodger(t)+`
     network_mode: service:vpn
     stop_grace_period: 5s
-    environment: { RELEASE: "${GESALP_RELEASE:-1}" }
-    x-steady: { drain: { streams: 1s }, hold: "${HOLD:-on}" }
+    environment: { RELEASE: "${GESALP_RELEASE:-1}", EXIT_AT_START: "${EXIT_AT_START:-0}" }
+    x-steady: { drain: { streams: 1s }, hold: ${HOLD:-on} }
 `+more+`
   agent:
     <<: *stub
@@ -65,8 +79,8 @@ func inVPN(t *testing.T, h *host) {
 }
 
 // TestShared_WhatLivesInAnothersNetworkFollowsIt deploys a VPN with an app and an agent
-// in its network, for the first time, anew, with another VPN and with another app, and
-// restarts the VPN behind steady's back.
+// in its network, then another VPN, another app and both again, restarts and removes the
+// VPN behind steady's back, and loses nothing but where nobody is to wait.
 func TestShared_WhatLivesInAnothersNetworkFollowsIt(t *testing.T) {
 	h := swiftHost(t, "e2e-shared")
 	behindVPN(t, h, "")
@@ -83,25 +97,80 @@ func TestShared_WhatLivesInAnothersNetworkFollowsIt(t *testing.T) {
 	h.underLoad("a pair that can stand beside the old one", 1)
 	inVPN(t, h)
 
-	vpn, app := h.only("vpn"), h.only("app")
+	vpn := h.only("vpn")
+	h.underLoad("another app behind the same VPN", 2)
+	if got := h.only("vpn"); got != vpn || answers(t, h.api()) != "2" {
+		t.Errorf("the VPN is %s, and was %s", got, vpn)
+	}
+	inVPN(t, h)
+
+	app := h.only("app")
+	l := visitors(h)
+	refused(t, h.with(of("3", "EXIT_AT_START=1"), "deploy", "-y"), 3, "exited with code")
+	if r := l.Stop(); !r.Clean() {
+		t.Errorf("an app that does not start: lost %d, cut %d, unsent %d\n%s", r.Lost(), r.Cut(), r.Unsent(), r)
+	}
+	if got := h.only("app"); got != app {
+		t.Errorf("after an undo the app is %s, and was %s", got, app)
+	}
+	inVPN(t, h)
+
 	docker(t, "restart", "-t", "1", vpn)
 	h.eventually("the app is in the network of the VPN that was restarted", func() bool {
 		at := network(t, vpn)
 		return at != "" && at == network(t, app)
 	})
-	h.eventually("it answers", func() bool {
-		release, err := ask(t.Context(), h.api()+"/echo")
-		return err == nil && release == "1"
-	})
-	if r := h.deploy(1); !strings.Contains(r.out+r.err, "unchanged") {
+	h.answersAgain("2")
+	if r := h.deploy(2); !strings.Contains(r.out+r.err, "unchanged") {
 		t.Errorf("all is well again, and a deploy says\n%s%s", r.out, r.err)
 	}
 
-	behindVPN(t, h, "    volumes: [\"data:/data\"]\n")
-	h.deploy(1)
-	h.env["VPN"] = "3"
-	h.underLoad("a pair of which one writes to a volume", 1)
+	docker(t, "rm", "-f", vpn)
+	h.deploy(2)
 	inVPN(t, h)
+	h.answersAgain("2")
+}
+
+// TestShared_APairThatWritesIsHeld: of a VPN and an app that writes to a volume all goes
+// before the new ones start, at every release and at a rollback. Nobody waits where the
+// file says so, and then visitors are lost, which is the positive control.
+func TestShared_APairThatWritesIsHeld(t *testing.T) {
+	h := swiftHost(t, "e2e-shared-held")
+	behindVPN(t, h, "    volumes: [\"data:/data\"]\n")
+	h.compose("up", "-d", "vpn", "app")
+	h.compose("up", "-d", "agent")
+	h.deploy(1)
+	inVPN(t, h)
+	h.answersAgain("1")
+
+	h.env["VPN"] = "2"
+	h.underLoad("another VPN", 1)
+	inVPN(t, h)
+	l := visitors(h)
+	h.must("rollback", "vpn")
+	if r := l.Stop(); !r.Clean() {
+		t.Errorf("a rollback of the VPN: lost %d, cut %d, unsent %d\n%s", r.Lost(), r.Cut(), r.Unsent(), r)
+	}
+	inVPN(t, h)
+
+	h.env["HOLD"] = "off"
+	h.env["VPN"] = "1"
+	h.deploy(1)
+	l = visitors(h)
+	h.deploy(2)
+	if r := l.Stop(); r.Clean() {
+		t.Error("nobody was to wait, and nothing is lost: the loads prove nothing")
+	}
+	inVPN(t, h)
+}
+
+// answersAgain waits until the release answers.
+func (h *host) answersAgain(release string) {
+	h.t.Helper()
+	h.eventually("release "+release+" answers", func() bool {
+		got, err := ask(h.t.Context(), h.api()+"/echo")
+		return err == nil && got == release
+	})
 }
 
 // underLoad deploys while visitors ask 200 times a second, and loses nothing.
