@@ -45,3 +45,28 @@ services:
 		}
 	}
 }
+
+// A container may be named where a service could be: it is started first, and what it
+// writes to is state of what mounts it too.
+func TestShared_AContainersNameStandsForItsService(t *testing.T) {
+	p := loadText(t, `
+services:
+  agent: {image: x, network_mode: "container:gateway"}
+  reader: {image: x, volumes_from: ["container:gateway:ro"]}
+  writer: {image: x, volumes_from: ["container:gateway"]}
+  foreign: {image: x, pid: "container:legacy"}
+  vpn: {image: x, container_name: gateway, volumes: ["./data:/data"]}
+`)
+	for i, s := range p.Specs {
+		needs := len(s.DependsOn) == 1 && s.DependsOn[0].Service == "vpn"
+		if want := s.Service != "foreign" && s.Service != "vpn"; needs != want || want && i == 0 {
+			t.Errorf("%s is number %d and depends on %v", s.Service, i, s.DependsOn)
+		}
+		if want := s.Service == "vpn" || s.Service == "writer"; (len(s.State) == 1) != want {
+			t.Errorf("%s writes to %v", s.Service, s.State)
+		}
+		if want := s.Service != "foreign" && s.Service != "vpn"; want && s.Shares(p.Specs)[0].Service != "vpn" {
+			t.Errorf("%s shares %+v", s.Service, s.Shares(p.Specs))
+		}
+	}
+}

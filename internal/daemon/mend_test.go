@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"gesalpai.ch/steady"
 )
@@ -16,6 +18,7 @@ type damaged struct {
 	routes   []steady.Route
 	replicas map[string]steady.Replica
 	stopped  map[string]steady.Replica
+	bodies   map[string]string // of the calls that create containers, by service; where there are any, nothing is in networks
 	holders  map[string]steady.Holder
 	underway []steady.Rollout
 	done     []string
@@ -49,6 +52,10 @@ func (d *damaged) Restart(_ context.Context, name string) error {
 	return d.fails
 }
 func (d *damaged) Release(_ context.Context, project, service string, n int) (steady.Release, error) {
+	if d.bodies != nil {
+		return steady.Release{Project: project, Service: service, Number: n, Spec: steady.Spec{Project: project, Service: service,
+			Container: json.RawMessage(d.bodies[service])}}, nil
+	}
 	return steady.Release{Project: project, Service: service, Number: n, Spec: steady.Spec{Project: project, Service: service,
 		Networks: []steady.Network{{Name: "shop_default"}, {Name: "shop_back"}}}}, nil
 }
@@ -98,5 +105,59 @@ func TestMender_WhatFailsIsNotMended(t *testing.T) {
 	m := &mender{releases: d, engine: d, rollouts: d, router: d, log: slog.New(slog.DiscardHandler), specs: map[string]steady.Release{}}
 	if m.all(t.Context()) || !slices.Equal(d.done, []string{"prepare"}) {
 		t.Errorf("%v", d.done)
+	}
+}
+
+// vpn is a service in whose network another one lives, both of which were started.
+func vpn(vpnStarted, appStarted time.Duration) *damaged {
+	base := time.Unix(1_000_000, 0)
+	return &damaged{
+		routes: []steady.Route{{Project: "shop", Service: "app", Release: 1, Replicas: []string{"app-1"}}, {Project: "shop", Service: "vpn", Release: 1, Replicas: []string{"vpn-1"}}},
+		replicas: map[string]steady.Replica{
+			"vpn-1": {ID: "v", Name: "vpn-1", Number: 1, Release: 1, State: steady.StateRunning, Started: base.Add(vpnStarted)},
+			"app-1": {ID: "a", Name: "app-1", Number: 1, Release: 1, State: steady.StateRunning, Started: base.Add(appStarted), Joined: map[string]string{steady.ShareNetwork: "v"}},
+		},
+		stopped: map[string]steady.Replica{}, bodies: map[string]string{"app": `{"HostConfig":{"NetworkMode":"container:shop-vpn-1"}}`},
+	}
+}
+
+func TestMender_RestartsWhatHasOutlivedItsNetwork(t *testing.T) {
+	for name, c := range map[string]struct {
+		of     *damaged
+		damage func(*damaged)
+		want   []string
+	}{
+		"as they were started":  {of: vpn(0, time.Second)},
+		"the VPN was restarted": {of: vpn(time.Minute, time.Second), want: []string{"restart app-1"}},
+		"a rollout is at it": {of: vpn(time.Minute, time.Second), damage: func(d *damaged) {
+			d.underway = []steady.Rollout{{Project: "shop", Services: []string{"app"}}}
+		}},
+		"the VPN does not run": {of: vpn(time.Minute, time.Second), damage: func(d *damaged) { delete(d.replicas, "vpn-1") }},
+		"the VPN is another container": {of: vpn(time.Minute, time.Second), damage: func(d *damaged) {
+			c := d.replicas["vpn-1"]
+			c.ID = "other"
+			d.replicas["vpn-1"] = c
+		}},
+		"it could not start, as the VPN did not run": {of: vpn(time.Minute, time.Second), want: []string{"restart app-1"}, damage: func(d *damaged) {
+			c := d.replicas["app-1"]
+			c.State, c.Refused = steady.StateExited, "cannot join network of a non running container"
+			delete(d.replicas, "app-1")
+			d.stopped["app-1"] = c
+		}},
+		"somebody has stopped it": {of: vpn(time.Minute, time.Second), damage: func(d *damaged) {
+			c := d.replicas["app-1"]
+			c.State = steady.StateExited
+			delete(d.replicas, "app-1")
+			d.stopped["app-1"] = c
+		}},
+	} {
+		d := c.of
+		if c.damage != nil {
+			c.damage(d)
+		}
+		m := &mender{releases: d, engine: d, rollouts: d, router: d, log: slog.New(slog.DiscardHandler), specs: map[string]steady.Release{}}
+		if did := m.all(t.Context()); did != (c.want != nil) || !slices.Equal(d.done, c.want) {
+			t.Errorf("%s: %v %v, want %v", name, did, d.done, c.want)
+		}
 	}
 }
