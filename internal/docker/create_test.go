@@ -80,28 +80,73 @@ func TestCreate_TakesTheReleasesImageWhereTheTagHasMoved(t *testing.T) {
 	}
 }
 
-func TestCreate_SharesTheNetworkOfTheServingReplica(t *testing.T) {
-	b := newBench(t)
-	host := b.started(t, b.release(t, "vpn", 4))
-	spec := runtimetest.Spec(b.project, "side", serveImage)
-	spec.NetworkMode, spec.Networks = "service:vpn", nil
+// within is the spec of a service that lives in the network and the processes of another.
+func (b *bench) within(t *testing.T, service, host string) steady.Spec {
+	t.Helper()
+	spec := runtimetest.Spec(b.project, service, serveImage)
+	spec.NetworkMode, spec.Networks = "service:"+host, nil
 	var body map[string]any
 	if err := json.Unmarshal(spec.Container, &body); err != nil {
 		t.Fatal(err)
 	}
-	body["HostConfig"].(map[string]any)["NetworkMode"] = "container:" + b.project + "-vpn-1"
-	body["HostConfig"].(map[string]any)["IpcMode"] = "shareable"
-	body["HostConfig"].(map[string]any)["PidMode"] = "container:" + b.project + "-vpn-1"
+	of := body["HostConfig"].(map[string]any)
+	of["NetworkMode"], of["PidMode"] = "container:"+b.project+"-"+host+"-1", "container:"+b.project+"-"+host+"-1"
+	of["IpcMode"] = "shareable"
 	delete(body, "NetworkingConfig")
 	delete(body, "ExposedPorts")
 	spec.Container, _ = json.Marshal(body)
-	c := b.started(t, b.releaseOf(t, spec, 5))
+	return spec
+}
+
+func TestCreate_SharesTheNetworkOfTheServingReplica(t *testing.T) {
+	b := newBench(t)
+	host := b.started(t, b.release(t, "vpn", 4))
+	c := b.started(t, b.releaseOf(t, b.within(t, "side", "vpn"), 5))
 	got := b.inspect(t, c.Name).HostConfig
 	if want := "container:" + host.ID; string(got.NetworkMode) != want || string(got.PidMode) != want {
 		t.Errorf("network %s, pid %s, want %s", got.NetworkMode, got.PidMode, want)
 	}
 	if c.Addresses[b.project+"_default"] != host.Addresses[b.project+"_default"] {
 		t.Errorf("addresses %v, want those of its host %v", c.Addresses, host.Addresses)
+	}
+}
+
+// The replica to share with is the one that is named by ID, whichever others run; one
+// that was made for another is made again.
+func TestCreate_SharesWithTheReplicaThatIsNamed(t *testing.T) {
+	b := newBench(t)
+	older, newer := b.started(t, b.release(t, "vpn", 4)), b.started(t, b.release(t, "vpn", 5))
+	side := b.within(t, "side", "vpn")
+	with := func(host steady.Replica) steady.Release {
+		spec, err := side.WithShared(map[string]string{b.project + "-vpn-1": host.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.releaseOf(t, spec, 6)
+	}
+	c := b.started(t, with(older))
+	if c.Joined[steady.ShareNetwork] != older.ID || c.Joined[steady.SharePID] != older.ID {
+		t.Errorf("it has joined %v, want %s", c.Joined, older.ID)
+	}
+	leaf := b.started(t, b.releaseOf(t, b.within(t, "leaf", "side"), 7))
+	if leaf.Addresses[b.project+"_default"] != older.Addresses[b.project+"_default"] {
+		t.Errorf("one that lives with it has the addresses %v, want %v", leaf.Addresses, older.Addresses)
+	}
+
+	recovered, err := b.Recovered(t.Context(), c.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vpn := b.release(t, "vpn", 5).Spec
+	if got := recovered.Spec.Shares([]steady.Spec{vpn}); len(got) != 2 || got[0].Service != "vpn" || got[0].Number != 1 {
+		t.Errorf("recovered, it shares %+v", got)
+	}
+
+	if err := b.Stop(t.Context(), c.Name); err != nil {
+		t.Fatal(err)
+	}
+	if c = b.started(t, with(newer)); c.Joined[steady.ShareNetwork] != newer.ID {
+		t.Errorf("made for another, it has joined %v, want %s", c.Joined, newer.ID)
 	}
 }
 

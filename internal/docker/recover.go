@@ -55,6 +55,9 @@ func (e *Engine) Recovered(ctx context.Context, name string) (steady.Release, er
 	if t := c.Config.StopTimeout; t != nil {
 		r.Spec.StopGrace = time.Duration(*t) * time.Second
 	}
+	if c, err = e.recoverShares(ctx, c); err != nil {
+		return r, err
+	}
 	if r.Spec.Container, err = recoveredBody(c); err != nil {
 		return r, err
 	}

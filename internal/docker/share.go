@@ -3,7 +3,9 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -54,7 +56,10 @@ func resolved(mode string) bool {
 
 // joined are the containers whose namespaces a container has, by the kind of namespace.
 func joined(h *container.HostConfig) map[string]string {
-	out := map[string]string{}
+	var out map[string]string
+	if h.NetworkMode.IsContainer() || h.IpcMode.IsContainer() || h.PidMode.IsContainer() {
+		out = map[string]string{}
+	}
 	if h.NetworkMode.IsContainer() {
 		out[steady.ShareNetwork] = h.NetworkMode.ConnectedContainer()
 	}
@@ -136,4 +141,51 @@ func (e *Engine) serving(ctx context.Context, project, service string) (string, 
 		}
 	}
 	return id, nil
+}
+
+// recoverShares has a container name those of its project with which it shares as
+// Compose would: their IDs are those of one release.
+func (e *Engine) recoverShares(ctx context.Context, c container.InspectResponse) (container.InspectResponse, error) {
+	host := *c.HostConfig
+	named := func(id string) (string, error) {
+		other, err := e.inspect(ctx, id)
+		if errors.Is(err, steady.ErrNoReplica) {
+			return id, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		labels := other.Config.Labels
+		if labels[labelProject] != c.Config.Labels[labelProject] || labels[labelService] == "" {
+			return id, nil
+		}
+		return labels[labelProject] + "-" + labels[labelService] + "-" + labels[labelNumber], nil
+	}
+	mode := func(text string) (string, error) {
+		id, shares := strings.CutPrefix(text, "container:")
+		if !shares {
+			return text, nil
+		}
+		name, err := named(id)
+		return "container:" + name, err
+	}
+	network, err := mode(string(host.NetworkMode))
+	ipc, ierr := mode(string(host.IpcMode))
+	pid, perr := mode(string(host.PidMode))
+	if err := errors.Join(err, ierr, perr); err != nil {
+		return c, err
+	}
+	host.NetworkMode, host.IpcMode, host.PidMode = container.NetworkMode(network), container.IpcMode(ipc), container.PidMode(pid)
+	host.VolumesFrom = slices.Clone(host.VolumesFrom)
+	for i, from := range host.VolumesFrom {
+		id, options, _ := strings.Cut(from, ":")
+		if host.VolumesFrom[i], err = named(id); err != nil {
+			return c, err
+		}
+		if options != "" {
+			host.VolumesFrom[i] += ":" + options
+		}
+	}
+	c.HostConfig = &host
+	return c, nil
 }

@@ -34,7 +34,7 @@ func behindVPN(t *testing.T, h *host, more string) {
     network_mode: service:vpn
     stop_grace_period: 5s
     environment: { RELEASE: "${GESALP_RELEASE:-1}", EXIT_AT_START: "${EXIT_AT_START:-0}" }
-    x-steady: { drain: { streams: 1s }, hold: ${HOLD:-on} }
+    x-steady: { drain: { streams: 1s }, hold: "${HOLD:-on}" }
 `+more+`
   agent:
     <<: *stub
