@@ -5,6 +5,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"gesalpai.ch/steady/test/load"
 )
 
 // lodger is an image of an app that declares the port which it opens, as those do that
@@ -29,6 +32,7 @@ func behindVPN(t *testing.T, h *host, more string) {
     container_name: `+h.project+`-gateway
     ports: ["${API_PORT}:8000"]
     environment: { LISTEN: "none", VPN: "${VPN:-1}" }
+    x-steady: { hold: { requests: 5000, for: 60s } }
   app:
     image: `+lodger(t)+`
     network_mode: service:vpn
@@ -105,7 +109,7 @@ func TestShared_WhatLivesInAnothersNetworkFollowsIt(t *testing.T) {
 	inVPN(t, h)
 
 	app := h.only("app")
-	l := visitors(h)
+	l := fewVisitors(h)
 	refused(t, h.with(of("3", "EXIT_AT_START=1"), "deploy", "-y"), 3, "exited with code")
 	if r := l.Stop(); !r.Clean() {
 		t.Errorf("an app that does not start: lost %d, cut %d, unsent %d\n%s", r.Lost(), r.Cut(), r.Unsent(), r)
@@ -146,7 +150,7 @@ func TestShared_APairThatWritesIsHeld(t *testing.T) {
 	h.env["VPN"] = "2"
 	h.underLoad("another VPN", 1)
 	inVPN(t, h)
-	l := visitors(h)
+	l := fewVisitors(h)
 	h.must("rollback", "vpn")
 	if r := l.Stop(); !r.Clean() {
 		t.Errorf("a rollback of the VPN: lost %d, cut %d, unsent %d\n%s", r.Lost(), r.Cut(), r.Unsent(), r)
@@ -156,7 +160,7 @@ func TestShared_APairThatWritesIsHeld(t *testing.T) {
 	h.env["HOLD"] = "off"
 	h.env["VPN"] = "1"
 	h.deploy(1)
-	l = visitors(h)
+	l = fewVisitors(h)
 	h.deploy(2)
 	if r := l.Stop(); r.Clean() {
 		t.Error("nobody was to wait, and nothing is lost: the loads prove nothing")
@@ -173,10 +177,17 @@ func (h *host) answersAgain(release string) {
 	})
 }
 
-// underLoad deploys while visitors ask 200 times a second, and loses nothing.
+// fewVisitors ask 50 times a second: two containers that stop and start one after the
+// other keep all of them waiting, which takes some seconds on a busy machine.
+func fewVisitors(h *host) *load.Running {
+	return load.Start(load.Options{URL: h.api(), Rate: 50, Duration: time.Hour, Timeout: 2 * time.Minute, WebSockets: -1, SSEs: -1, Conns: 500, InFlight: 3000,
+		Mix: load.Mix{KeepAlive: 0.4, Fresh: 0.3, Post: 0.3}})
+}
+
+// underLoad deploys while visitors ask, and loses nothing.
 func (h *host) underLoad(what string, release int) {
 	h.t.Helper()
-	l := visitors(h)
+	l := fewVisitors(h)
 	h.deploy(release)
 	if r := l.Stop(); !r.Clean() {
 		h.t.Errorf("%s: lost %d, cut %d, unsent %d\n%s", what, r.Lost(), r.Cut(), r.Unsent(), r)
