@@ -33,10 +33,11 @@ const (
 // Observed is what the Engine holds of one project, seen at one moment.
 type Observed struct {
 	Project  string              `json:"project"`
-	Replicas []Replica           `json:"replicas"`          // of every release, in any state, one-off containers left out
-	Holders  map[string][]string `json:"holders,omitempty"` // service → the networks that its holder, which runs, is in; nil: not looked for
-	Images   map[string]Image    `json:"images"`            // reference → image, for the references asked about; missing: not there
-	Memory   int64               `json:"memory,omitempty"`  // of the host, in bytes; 0: not known
+	Replicas []Replica           `json:"replicas"`                  // of every release, in any state, one-off containers left out
+	Holders  map[string][]string `json:"holders,omitempty"`         // service → the networks that its holder, which runs, is in; nil: not looked for
+	Stopped  []string            `json:"stopped_holders,omitempty"` // services whose holder is there and does not run
+	Images   map[string]Image    `json:"images"`                    // reference → image, for the references asked about; missing: not there
+	Memory   int64               `json:"memory,omitempty"`          // of the host, in bytes; 0: not known
 }
 
 // Replica is one container of one service.

@@ -25,7 +25,7 @@ func (e *Engine) Observe(ctx context.Context, project string, refs []string) (st
 	if err != nil {
 		return out, err
 	}
-	out.Holders = holdersIn(all)
+	out.Holders, out.Stopped = holdersIn(all)
 	listed := slices.DeleteFunc(all, func(c container.Summary) bool { return aside(c.Labels) })
 	if out.Replicas, err = e.inspectAll(ctx, listed); err != nil {
 		return out, err
@@ -58,16 +58,20 @@ func (e *Engine) Projects(ctx context.Context) ([]string, error) {
 }
 
 // holdersIn tells of the holders that run which networks each is in, by service.
-func holdersIn(all []container.Summary) map[string][]string {
-	out := map[string][]string{}
+func holdersIn(all []container.Summary) (running map[string][]string, stopped []string) {
+	running = map[string][]string{}
 	for _, c := range all {
 		service := c.Labels[steady.LabelHolder]
-		if service == "" || c.State != container.StateRunning || c.NetworkSettings == nil {
-			continue
+		switch {
+		case service == "":
+		case c.State != container.StateRunning || c.NetworkSettings == nil:
+			stopped = append(stopped, service)
+		default:
+			running[service] = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
 		}
-		out[service] = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
 	}
-	return out
+	slices.Sort(stopped)
+	return running, stopped
 }
 
 // list lists a project's containers but those that are no replicas, or every

@@ -53,17 +53,21 @@ type Notifier struct {
 	client *http.Client
 	wake   chan struct{}
 
-	mu   sync.Mutex
-	busy map[string]bool // receivers that are being told something
+	keeping sync.Mutex // over what is written of unkept and outcomes
+
+	mu       sync.Mutex
+	busy     map[string]bool           // receivers that are being told something
+	unkept   []steady.Delivery         // that the outbox could not take yet
+	outcomes map[int64]steady.Delivery // of tries that the outbox could not take yet
 }
 
 // New makes a notifier; it sends nothing before Run.
 func New(outbox Outbox, host Host, tried func(string), log *slog.Logger) *Notifier {
-	return &Notifier{Outbox: outbox, Host: host, Log: log, Tried: tried, client: newClient(), wake: make(chan struct{}, 1), busy: map[string]bool{}}
+	return &Notifier{Outbox: outbox, Host: host, Log: log, Tried: tried, client: newClient(), wake: make(chan struct{}, 1), busy: map[string]bool{}, outcomes: map[int64]steady.Delivery{}}
 }
 
 // Tell writes down what a rollout's event is to tell, if anything, and returns: the
-// rollout goes on. What cannot be written down is lost, and logged.
+// rollout goes on. What cannot be written down is kept in memory until it can.
 func (n *Notifier) Tell(ctx context.Context, r steady.Rollout, e steady.Event) {
 	what := notice(e)
 	if what == "" {
@@ -75,11 +79,12 @@ func (n *Notifier) Tell(ctx context.Context, r steady.Rollout, e steady.Event) {
 		return
 	}
 	ds, err := deliveries(r.Project, receivers, messageOf(r, what))
-	if err == nil && len(ds) > 0 {
-		err = n.Outbox.Enqueue(ctx, ds)
-	}
 	if err != nil {
 		n.Log.Error("notification lost", "project", r.Project, "rollout", r.ID, "event", what, "err", err)
+		return
+	}
+	if len(ds) > 0 {
+		n.enqueue(ctx, ds)
 	}
 	n.nudge()
 }
@@ -143,6 +148,10 @@ func (n *Notifier) Run(ctx context.Context) error {
 // round begins a try for each receiver whose oldest message is due, and says how
 // long to wait for the next.
 func (n *Notifier) round(ctx context.Context, senders *sync.WaitGroup) time.Duration {
+	pause := mostPause
+	if n.keep(ctx) != nil { // it was said
+		pause = keepAgain
+	}
 	seen := n.occupied() // before reading: of these the outbox may tell what is over by now
 	waiting, err := n.Outbox.Waiting(ctx)
 	if err != nil {
@@ -151,8 +160,11 @@ func (n *Notifier) round(ctx context.Context, senders *sync.WaitGroup) time.Dura
 		}
 		return mostPause
 	}
-	pause := mostPause
 	for _, d := range waiting {
+		d, open := n.asTried(d)
+		if !open {
+			continue
+		}
 		key := d.Project + "\x00" + address(d.Receiver)
 		if seen[key] {
 			continue
@@ -221,13 +233,7 @@ func (n *Notifier) try(ctx context.Context, d steady.Delivery) {
 		n.Log.Error("notification given up", "project", d.Project, "receiver", d.Name, "event", d.Notice, "rollout", d.Rollout, "tries", d.Tries, "err", err)
 	}
 	n.Tried(outcome)
-	if err := n.Outbox.Attempted(context.WithoutCancel(ctx), d); err != nil {
-		n.Log.Error("store what became of a notification", "delivery", d.ID, "err", err)
-		select { // else it would be sent again at once, for ever
-		case <-time.After(firstPause):
-		case <-ctx.Done():
-		}
-	}
+	n.settle(context.WithoutCancel(ctx), d)
 }
 
 // attempted is the delivery after a try.

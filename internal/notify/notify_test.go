@@ -33,7 +33,9 @@ type box struct {
 	mu        sync.Mutex
 	receivers []steady.Receiver
 	all       []steady.Delivery
-	full      bool
+	full      bool // takes nothing new
+	stuck     bool // takes no outcomes
+	refused   int  // outcomes
 	changed   chan struct{}
 }
 
@@ -61,6 +63,14 @@ func (b *box) Waiting(context.Context) ([]steady.Delivery, error) {
 func (b *box) Attempted(_ context.Context, d steady.Delivery) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.stuck {
+		b.refused++
+		select {
+		case b.changed <- struct{}{}:
+		default:
+		}
+		return steady.ErrStore
+	}
 	b.all[d.ID-1] = d
 	select {
 	case b.changed <- struct{}{}:
@@ -311,6 +321,38 @@ func TestSend_FollowsNoRedirectAndTrustsNoUnknownCertificate(t *testing.T) {
 	}
 	if len(got()) > 0 {
 		t.Error("it was sent elsewhere")
+	}
+}
+
+// What cannot be written on a full disk is neither lost nor sent twice.
+func TestRun_AFullDiskNeitherLosesNorRepeats(t *testing.T) {
+	url, got := receiver(t, nil)
+	b := &box{full: true, stuck: true, receivers: []steady.Receiver{{Webhook: url}}}
+	n := start(t, b, &host{})
+	n.Tell(t.Context(), failed, end(failed))
+	b.mu.Lock()
+	b.full = false
+	b.mu.Unlock()
+	n.Tell(t.Context(), failed, end(failed)) // as what comes next, or some seconds
+	for late := time.After(30 * time.Second); ; {
+		b.mu.Lock()
+		refused := b.refused
+		b.mu.Unlock()
+		if refused > 3 && len(got()) >= 2 {
+			break
+		}
+		select {
+		case <-b.changed:
+		case <-late:
+			t.Fatalf("%d outcomes refused, %d sent", refused, len(got()))
+		}
+	}
+	b.mu.Lock()
+	b.stuck = false
+	b.mu.Unlock()
+	b.ended(t, 2)
+	if len(got()) != 2 {
+		t.Errorf("%d were sent, want 2", len(got()))
 	}
 }
 

@@ -100,7 +100,7 @@ func (b *builder) networks(m *move) string {
 	id := m.Service + "/prepare"
 	if !slices.ContainsFunc(b.plan.Steps, func(s steady.Step) bool { return s.ID == id }) {
 		b.add(steady.Step{ID: id, Kind: steady.StepPrepare, Service: m.Service, Release: m.To, Needs: b.imageNeeds(m),
-			Stands: len(b.in.Observed.Replicas)+len(b.in.Observed.Holders) > 0})
+			Stands: len(b.in.Observed.Replicas)+len(b.in.Observed.Holders)+len(b.in.Observed.Stopped) > 0})
 	}
 	return id
 }

@@ -36,7 +36,8 @@ func (b *builder) prepare(m *move) {
 }
 
 func (b *builder) holder(m *move, needs []string) string {
-	_, there := b.in.Observed.Holders[m.Service]
+	_, runs := b.in.Observed.Holders[m.Service]
+	there := runs || slices.Contains(b.in.Observed.Stopped, m.Service)
 	return b.add(steady.Step{ID: m.Service + "/holder", Kind: steady.StepHolder, Service: m.Service, Release: m.To, Needs: needs,
 		Stands: there})
 }

@@ -27,6 +27,22 @@ func TestUndo_LeavesWhatItsRolloutDidNotMake(t *testing.T) {
 			t.Errorf("containers %v: the foreign one is gone or stopped", got)
 		}
 	})
+	t.Run("a holder that was there and stopped", func(t *testing.T) {
+		p := newPlace()
+		d := boot(t, p)
+		p.mu.Lock()
+		p.holders["shop-api-steady"] = steady.Holder{Project: "shop", Service: "api", Name: "shop-api-steady", ID: "theirs", Addresses: map[string]string{}}
+		p.mu.Unlock()
+		p.sick["shop-api-1-1"] = steady.ErrNotReady.With("shop-api-1-1 answered 503", "steady logs")
+		if r := d.deploy(t, p, request(spec("api", "v1"))); r.State != steady.RolloutFailed {
+			t.Errorf("state %s", r.State)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if h := p.holders["shop-api-steady"]; h.ID != "theirs" || slices.Contains(p.calls, "clean shop") {
+			t.Errorf("the holder is gone, or its networks: %+v, calls %v", h, p.calls)
+		}
+	})
 	t.Run("what runs and the store does not know", func(t *testing.T) {
 		p := newPlace()
 		d := boot(t, p)

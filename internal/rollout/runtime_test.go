@@ -56,8 +56,12 @@ func (p *place) Observe(ctx context.Context, project string, refs []string) (ste
 	}
 	o.Holders = map[string][]string{}
 	for _, h := range p.holders {
-		if h.Project == project && h.PID > 0 {
+		switch {
+		case h.Project != project:
+		case h.PID > 0:
 			o.Holders[h.Service] = slices.Sorted(maps.Keys(h.Addresses))
+		default:
+			o.Stopped = append(o.Stopped, h.Service)
 		}
 	}
 	for _, r := range refs {

@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,11 @@ func holdStopped(t *testing.T, r *room) {
 	rel := r.held("api", 1)
 	one := r.holder(rel)
 	r.must("stop the holder", r.Runtime.Stop(r.ctx, one.Name))
+	seen, err := r.Runtime.Observe(r.ctx, r.Project, nil)
+	r.must("observe", err)
+	if _, runs := seen.Holders[rel.Service]; runs || !slices.Contains(seen.Stopped, rel.Service) {
+		t.Errorf("stopped, it is observed as %v, stopped %v", seen.Holders, seen.Stopped)
+	}
 	two := r.holder(rel)
 	if two.ID != one.ID || two.PID == 0 || !two.Started.After(one.Started) {
 		t.Errorf("holder was %+v, is %+v", one, two)
