@@ -15,10 +15,14 @@ import (
 type completion struct {
 	*reconciler
 	killed map[string]bool // containers that were sent a signal since they were started
+	owed   map[string]bool // replicas that have ended, and it could not be noted
 }
 
 // see follows the Engine's events, one at a time.
 func (n *completion) see(ctx context.Context, c docker.Change) {
+	for name := range n.owed { // some change comes at least every 30 s
+		n.note(ctx, name)
+	}
 	switch c.What {
 	case "kill":
 		n.killed[c.Replica] = true
@@ -28,9 +32,20 @@ func (n *completion) see(ctx context.Context, c docker.Change) {
 		if n.killed[c.Replica] {
 			return
 		}
-		if err := n.router.completed(ctx, c.Replica); err != nil && ctx.Err() == nil {
-			n.log.Warn("note that a release has run to its end", "replica", c.Replica, "err", err)
-		}
+		n.note(ctx, c.Replica)
+	}
+}
+
+// note notes that a replica has ended. One that cannot be noted, as on a full disk, is
+// owed: a later deploy would run it again.
+func (n *completion) note(ctx context.Context, name string) {
+	err := n.router.completed(ctx, name)
+	delete(n.owed, name)
+	if err != nil {
+		n.owed[name] = true
+	}
+	if err != nil && ctx.Err() == nil {
+		n.log.Warn("note that a release has run to its end", "replica", name, "err", err)
 	}
 }
 

@@ -30,7 +30,7 @@ type reconciler struct {
 // Run follows the Engine's events until ctx ends.
 func (r *reconciler) Run(ctx context.Context) error {
 	defer r.waits.Wait()
-	ends := completion{reconciler: r, killed: map[string]bool{}}
+	ends := completion{reconciler: r, killed: map[string]bool{}, owed: map[string]bool{}}
 	err := r.engine.Watch(ctx, func(c docker.Change) {
 		if c.What == docker.NetworkChange && !r.router.concerns(c.Replica) {
 			return

@@ -56,8 +56,13 @@ func (e *Engine) Unlock(ctx context.Context, project string, services []string, 
 	if err != nil || len(gone) == 0 {
 		return nil, err
 	}
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if err := e.keepBut(ctx, project, gone); err != nil { // they stay: the next daemon would find them
+		return nil, err
+	}
 	e.unlock(gone...)
-	return out, e.keep(ctx, project)
+	return out, nil
 }
 
 // releasable finds the persons' leases that meet what is to be released, and says
@@ -120,18 +125,31 @@ func (e *Engine) Holds(project string) steady.Leases {
 
 // keep has the book say what persons hold of a project.
 func (e *Engine) keep(ctx context.Context, project string) error {
+	e.keeping.Lock() // what is written last is what holds
+	defer e.keeping.Unlock()
+	return e.keepBut(ctx, project, nil)
+}
+
+// keepBut has the book say what persons hold of a project but for those. e.keeping is
+// held.
+func (e *Engine) keepBut(ctx context.Context, project string, but []*claim) error {
 	if e.Leases == nil {
 		return nil
 	}
-	e.keeping.Lock() // what is written last is what holds
-	defer e.keeping.Unlock()
-	var persons []steady.Lease
-	for _, l := range e.Holds(project).Held {
-		if l.Kind == steady.LeasePerson {
-			persons = append(persons, l)
+	return e.Leases.KeepLeases(ctx, project, e.personsBut(project, but))
+}
+
+func (e *Engine) personsBut(project string, but []*claim) []steady.Lease {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.expire()
+	var out []steady.Lease
+	for _, c := range e.held {
+		if l := c.lease(); l.Project == project && l.Kind == steady.LeasePerson && !slices.Contains(but, c) {
+			out = append(out, l)
 		}
 	}
-	return e.Leases.KeepLeases(ctx, project, persons)
+	return out
 }
 
 // remember takes the leases of persons that have not expired from the book, and
@@ -169,7 +187,7 @@ func (r *run) beat(ctx context.Context) {
 		r.beaten = time.Now().UTC()
 		l := c.lease()
 		r.engine.mu.Unlock()
-		if book := r.engine.Leases; book != nil {
+		if book := r.engine.Leases; book != nil && !r.backlog.behind() {
 			if err := book.BeatLease(ctx, l); err != nil && ctx.Err() == nil {
 				r.engine.Log.Warn("heartbeat of a rollout", "rollout", r.ID, "err", err)
 			}

@@ -174,6 +174,18 @@ func TestLock_ThatCannotBeKeptIsNotHeld(t *testing.T) {
 	if h := d.Holds("shop"); len(h.Held) != 0 {
 		t.Errorf("%+v", h)
 	}
+	d.Leases.(*book).full = false
+	if _, err := d.Lock(t.Context(), lock("eva@host", time.Hour), "", 0); err != nil {
+		t.Fatal(err)
+	}
+	d.Leases.(*book).full = true
+	if gone, err := d.Unlock(t.Context(), "shop", nil, "eva@host", false); !errors.Is(err, steady.ErrStore) || len(gone) > 0 || len(d.Holds("shop").Held) != 1 {
+		t.Errorf("a lock whose release cannot be kept: %v, %v, held %+v", gone, err, d.Holds("shop").Held)
+	}
+	d.Leases.(*book).full = false
+	if gone, err := d.Unlock(t.Context(), "shop", nil, "eva@host", false); err != nil || len(gone) != 1 || len(d.Holds("shop").Held) != 0 {
+		t.Errorf("released: %v, %v", gone, err)
+	}
 	if _, err := d.Lock(t.Context(), lock("eva@host", -time.Second), "", 0); !errors.Is(err, steady.ErrUsage) {
 		t.Errorf("for no time: %v", err)
 	}

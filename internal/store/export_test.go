@@ -2,6 +2,11 @@ package store
 
 import "fmt"
 
+var (
+	SystemCause = systemCause
+	TryWrite    = tryWrite
+)
+
 // Bound limits the database to so many pages, where a test cannot mount a small
 // disk.
 func (s *Store) Bound(pages int) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -55,12 +56,25 @@ func cause(path string, err error) (what, hint string) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "cannot be written: another process holds its lock", "fuser -v " + path
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-		// A full disk is told this way where SQLite cannot grow its -shm file.
+		// SQLite keeps the system's error to itself: a full disk is told this way where it
+		// cannot grow its -shm file, and so are quotas and a file system that has become
+		// read-only. The directory tells which.
+		if why := tryWrite(dir); why != nil {
+			return systemCause(path, why)
+		}
 		return "cannot be used: " + err.Error(), space
 	}
+	return systemCause(path, err)
+}
+
+// systemCause is cause for what the system said.
+func systemCause(path string, err error) (what, hint string) {
+	dir := filepath.Dir(path)
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "cannot be written: the disk is full", space
+	case errors.Is(err, syscall.ENOSPC):
+		return "cannot be written: the disk is full", "df -h " + dir
+	case errors.Is(err, syscall.EDQUOT):
+		return "cannot be written: a quota of the disk is used up", "quota -s, and du -sh " + dir
 	case errors.Is(err, syscall.EROFS):
 		return "cannot be written: its file system is read-only", "findmnt -T " + dir
 	case errors.Is(err, fs.ErrPermission):
@@ -69,6 +83,17 @@ func cause(path string, err error) (what, hint string) {
 		return "is closed", ""
 	}
 	return "cannot be used: " + err.Error(), "ls -l " + dir
+}
+
+// tryWrite is why the system lets nobody write to a directory; nil where it does.
+func tryWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".steady-try-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it is empty, or the disk is
+	_, err = f.Write(make([]byte, 4096))
+	return errors.Join(err, f.Close())
 }
 
 // primary is SQLite's primary result code, 0 where err is not of SQLite.

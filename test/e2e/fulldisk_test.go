@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"database/sql"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 // and a watch window, on a daemon whose state has a disk of its own, under load.
 func onSmallDisk(t *testing.T, name string) (h *host, stop func() []load.Report) {
 	t.Helper()
-	disk := tmpfs(t, "2m") // unmounted after the host is torn down
+	disk := tmpfs(t, "8m") // unmounted after the host is torn down
 	h = newHost(t, name)
 	h.killAll() // the proxy too, which keeps its table there
 	h.state = disk
@@ -122,7 +123,29 @@ func TestFullDisk_InTheMiddleOfARolloutUnderLoad(t *testing.T) {
 	h.tellsTheEnd(t, steady.RolloutFailed)
 	h.storesTheEnd(steady.RolloutFailed, 13)
 	h.deploy(3, "all")
+	lockedStore(t, h)
 	clean(t, stop())
+}
+
+// lockedStore has another process take the store's lock in the middle of a rollout.
+func lockedStore(t *testing.T, h *host) {
+	t.Helper()
+	db, err := sql.Open("sqlite", h.db()+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	deploy := h.start(release(4, "START_DELAY=5s"), "deploy", "-y", "web")
+	h.eventually("release 4 is started", func() bool { return slices.Contains(h.containers(), h.project+"-web-4-1") })
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, deploy.ends(t, h), 13, "web release 4 not deployed", "another process holds its lock", "fuser -v "+h.db(), "release 3 is still serving")
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the end is stored", func() bool { r := h.rolledOut(4); return r.Unstored == nil && r.State == steady.RolloutFailed })
 }
 
 // A service that is held has nobody to serve it when the disk is full: the old one comes
