@@ -53,17 +53,17 @@ func (b *backlog) reason() *steady.Error {
 	return b.why
 }
 
-// events are those that the store lacks.
-func (b *backlog) events() []steady.Event {
+// events are those that the store lacks; waits says whether the rollout does nothing more
+// before it has them.
+func (b *backlog) events() (out []steady.Event, waits bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var out []steady.Event
 	for _, w := range b.pending {
 		if w.event != nil {
 			out = append(out, *w.event)
 		}
 	}
-	return out
+	return out, b.waits
 }
 
 // add puts a write behind those that the store lacks. It says whether it is the first.

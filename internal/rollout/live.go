@@ -18,25 +18,21 @@ type Live struct {
 func (e *Engine) Live(id int64) (Live, bool) {
 	e.mu.Lock()
 	r, ok := e.runs[id]
-	var out Live
-	if ok {
-		out.Rollout = r.Rollout
-	}
 	e.mu.Unlock()
 	if !ok {
-		return out, false
+		return Live{}, false
 	}
-	b := &r.backlog
-	b.mu.Lock()
-	why, waits := b.why, b.waits
-	behind := len(b.pending) > 0
-	b.mu.Unlock()
-	if !behind {
-		return out, true
+	var out Live
+	why := r.backlog.reason()
+	if why != nil { // first: a rollout is in its last state before its end is told
+		out.Events, out.Ends = r.backlog.events()
 	}
-	out.Events = b.events()
-	out.Ends = waits
-	out.Unstored = unstored(out.Rollout, why)
+	e.mu.Lock()
+	out.Rollout = r.Rollout
+	e.mu.Unlock()
+	if why != nil {
+		out.Unstored = unstored(out.Rollout, why)
+	}
 	return out, true
 }
 

@@ -16,7 +16,8 @@ func (r *run) receipt(ctx context.Context) *steady.Receipt {
 	if err != nil {
 		r.engine.Log.Warn("read the rollout's events", "rollout", r.ID, "err", err)
 	}
-	events = append(events, r.backlog.events()...)
+	late, _ := r.backlog.events()
+	events = append(events, late...)
 	c := counted{plan: r.plan, began: r.Started, ended: time.Now().UTC(), readings: readings, events: events}
 	if len(events) > 0 { // the rollout may have waited for its turn before
 		c.began = events[0].Time
