@@ -86,9 +86,25 @@ func (b *backend) rollbackRequest(ctx context.Context, project string, to int, o
 		q.Targets = append(q.Targets, t)
 	}
 	if len(q.Targets) == 0 {
-		return q, steady.ErrNoRelease.With("there is no earlier release of "+project+" to go back to", "steady releases")
+		return q, b.nothingBack(ctx, project, serving)
 	}
 	return q, nil
+}
+
+// nothingBack says that there is nothing to go back to, and what may be meant: a service
+// that was renamed has its earlier releases under its old name.
+func (b *backend) nothingBack(ctx context.Context, project string, serving map[string]int) error {
+	text := "there is no earlier release of " + project + " to go back to"
+	declared, err := b.store.Declared(ctx, project)
+	if err != nil {
+		return err
+	}
+	for service := range serving {
+		if len(declared) > 0 && !slices.Contains(declared, service) {
+			return steady.ErrNoRelease.With(text, "where a service was renamed, put its old name back into the Compose file, then steady deploy; or steady releases")
+		}
+	}
+	return steady.ErrNoRelease.With(text, "steady releases")
 }
 
 // whichBack says which services go back, and to which release number at most.

@@ -129,6 +129,10 @@ func (h *host) ofAnOrphan() {
 	if r.code != 3 || !strings.Contains(r.err, "web asks for port "+h.env["API_PORT"]+", which is published by site by now") || !strings.Contains(r.err, "steady down site") {
 		h.t.Errorf("scale: exit %d\n%s%s", r.code, r.out, r.err)
 	}
+	r = h.steady("rollback")
+	if r.code != 2 || !strings.Contains(r.err, "there is no earlier release") || !strings.Contains(r.err, "put its old name back into the Compose file") {
+		h.t.Errorf("rollback: exit %d\n%s%s", r.code, r.out, r.err)
+	}
 }
 
 // inVolume mounts the named volume.
