@@ -37,7 +37,7 @@ func behindVPN(t *testing.T, h *host, more string) {
     image: `+lodger(t)+`
     network_mode: service:vpn
     stop_grace_period: 5s
-    environment: { RELEASE: "${GESALP_RELEASE:-1}", EXIT_AT_START: "${EXIT_AT_START:-0}" }
+    environment: { RELEASE: "${GESALP_RELEASE:-1}", EXIT_AT_START: "${EXIT_AT_START:-0}", START_DELAY: "${START_DELAY:-0s}" }
     x-steady: { drain: { streams: 1s }, hold: "${HOLD:-on}" }
 `+more+`
   agent:
@@ -161,7 +161,9 @@ func TestShared_APairThatWritesIsHeld(t *testing.T) {
 	h.env["VPN"] = "1"
 	h.deploy(1)
 	l = fewVisitors(h)
+	h.env["START_DELAY"] = "2s"
 	h.deploy(2)
+	h.answersAgain("2")
 	if r := l.Stop(); r.Clean() {
 		t.Error("nobody was to wait, and nothing is lost: the loads prove nothing")
 	}
