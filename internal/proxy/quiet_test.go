@@ -3,18 +3,17 @@ package proxy_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sys/unix"
 
 	"gesalpai.ch/steady"
 	"gesalpai.ch/steady/internal/proxy"
@@ -116,9 +115,8 @@ func keepAsking(ctx context.Context, addr string, lost chan<- error) {
 			lost <- err
 			return
 		}
-		for lines := bufio.NewReader(c); ctx.Err() == nil && !hasEnded(c, lines); n++ {
+		for lines := bufio.NewReader(c); ctx.Err() == nil && askIfOpen(c.(*net.TCPConn), fmt.Sprintf("question %d\n", n)); n++ {
 			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
-			fmt.Fprintf(c, "question %d\n", n)
 			if _, err := lines.ReadString('\n'); err != nil {
 				lost <- fmt.Errorf("question %d: %w", n, err)
 				break
@@ -136,11 +134,22 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hasEnded says whether the other end of an idle connection has closed it.
-func hasEnded(c net.Conn, r *bufio.Reader) bool {
-	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err := r.Peek(1)
-	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+// askIfOpen sends a question unless the other end has closed the connection. Nothing comes
+// between the look and the question but two calls of the kernel: a client that is kept
+// from running there sends into a connection that has ended, which no proxy can know.
+func askIfOpen(c *net.TCPConn, question string) (asked bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if _, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT); err != unix.EAGAIN {
+			return // its end, as all answers have been read
+		}
+		n, err := unix.Write(int(fd), []byte(question))
+		asked = err == nil && n == len(question)
+	})
+	return asked
 }
 
 // The same of a WebSocket, and of another upgraded connection.
