@@ -178,7 +178,7 @@ func TestVolley_APauseIsSeenAndCountsInTheLatencyOfAllThatWasDue(t *testing.T) {
 	before, _ := v.Sum()
 	ended(before + 220)
 	to := time.Now()
-	ended(before + 270)
+	ended(before + 320)
 	v.End()
 	r := v.Report(from, to)
 	if r.All.Lost > 0 || r.During.Sent < 100 || r.During.Pause < 900*time.Millisecond || r.During.Longest < 900*time.Millisecond {

@@ -108,7 +108,8 @@ func (r *run) begun(ctx context.Context) (map[string]bool, error) {
 
 // pauses says whether the failed service's failure_action keeps the rollout as it
 // stands. Before its new release takes traffic nothing is ever kept, nor while another
-// service is between its old replicas and its new ones, where nobody serves it.
+// service is between its old replicas and its new ones, where nobody serves it, nor
+// while a canary has a share, with which nobody would go on.
 func (r *run) pauses(ctx context.Context, cause error, begun map[string]bool) bool {
 	s, ok := r.plan.Of(steady.AsError(cause).Service)
 	if !ok || s.OnFail != steady.Pause && s.OnFail != steady.Continue || errors.Is(cause, steady.ErrAborted) {
@@ -117,6 +118,9 @@ func (r *run) pauses(ctx context.Context, cause error, begun map[string]bool) bo
 	routes, err := r.engine.Router.Routes(ctx, r.Project)
 	if err != nil {
 		r.engine.Log.Warn("read the routes of what is to pause", "rollout", r.ID, "err", err)
+		return false
+	}
+	if slices.ContainsFunc(routes, func(t steady.Route) bool { return t.Split != nil }) {
 		return false
 	}
 	return r.moved(s, routes, begun) && !slices.ContainsFunc(r.plan.Services, func(o steady.ServicePlan) bool {

@@ -83,8 +83,8 @@ func TestClients_CountEndsAndFailedConnectsOfAServerThatStops(t *testing.T) {
 	until(t, func() bool { return short.Sum().Asked > before+10 })
 	cancel()
 	wg.Wait()
-	if got := long.Sum(); len(got.Ends) != 2 || got.Failed[inner.PhaseRefused] == 0 || got.Wrong != 0 {
-		t.Errorf("long: %+v, want 2 ends and failed connects", got)
+	if got := long.Sum(); len(got.Ends) < 2 || got.Failed[inner.PhaseRefused] == 0 || got.Wrong != 0 { // a connect may come just before the listener closes
+		t.Errorf("long: %+v, want the ends of both and failed connects", got)
 	}
 	for _, e := range long.Sum().Ends {
 		if e.Release != 1 {
