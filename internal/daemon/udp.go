@@ -97,12 +97,12 @@ func (r *router) publish(ctx context.Context, routes []steady.Route) error {
 		keep = append(keep, addresses(r.udp.leaving[name])...)
 	}
 	want := fmt.Sprint(ps, keep)
-	if r.udp.set == want && (len(ps) == 0 || time.Since(r.udp.at) < republishEvery) {
+	if r.udp.set == want && (len(ps)+len(keep) == 0 || time.Since(r.udp.at) < republishEvery) {
 		return nil
 	}
-	failed := listen.Publish(ctx, r.udp.chain, ps)
+	failed := listen.Publish(ctx, r.udp.chain, ps, keep)
 	if failed != nil {
-		if err := listen.Publish(context.WithoutCancel(ctx), r.udp.chain, nil); err != nil {
+		if err := listen.Publish(context.WithoutCancel(ctx), r.udp.chain, nil, nil); err != nil {
 			r.udp.set = ""
 			return errors.Join(failed, err)
 		}

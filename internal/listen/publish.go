@@ -42,13 +42,15 @@ type Backend struct {
 //
 // The rules come before those of the Engine; what is in the chain DOCKER-USER is
 // asked before a datagram is let in. It needs CAP_NET_ADMIN. Flows that exist stay
-// where they are; see Flows.
-func Publish(ctx context.Context, chain string, ps []Publication) error {
+// where they are; see EndFlows. Datagrams for the addresses of keep are let in, too: of
+// flows that go on, and of those that the rules before still lead there, as the kernel
+// takes each table by itself.
+func Publish(ctx context.Context, chain string, ps []Publication, keep []netip.Addr) error {
 	ps = slices.DeleteFunc(slices.Clone(ps), func(p Publication) bool { return len(p.Backends) == 0 || !p.inKernel() })
-	if len(ps) == 0 {
+	if len(ps) == 0 && len(keep) == 0 {
 		return unpublish(ctx, chain)
 	}
-	if err := restore(ctx, "iptables-restore", publishing(chain, ps, chainThere(ctx, "filter", "DOCKER-USER"))); err != nil {
+	if err := restore(ctx, "iptables-restore", publishing(chain, ps, keep, chainThere(ctx, "filter", "DOCKER-USER"))); err != nil {
 		return fmt.Errorf("publish udp ports: %w", err)
 	}
 	_ = os.WriteFile(counting, []byte("1"), 0) // a kernel that cannot count tells less
@@ -148,7 +150,7 @@ func unpublish(ctx context.Context, chain string) error {
 
 // publishing is the input of iptables-restore. engine: the Engine's chain for rules of
 // the machine's owner is there.
-func publishing(chain string, ps []Publication, engine bool) string {
+func publishing(chain string, ps []Publication, keep []netip.Addr, engine bool) string {
 	var nat, post, filter strings.Builder
 	if engine {
 		fmt.Fprintf(&filter, "-A %s -p udp -m conntrack --ctstate DNAT -j DOCKER-USER\n", chain)
@@ -158,15 +160,33 @@ func publishing(chain string, ps []Publication, engine bool) string {
 			fmt.Fprintf(&nat, "-A %s %s\n", chain, r)
 		}
 	}
-	for _, b := range backendsOf(ps) {
-		fmt.Fprintf(&filter, "-A %s -p udp -d %s -m conntrack --ctstate DNAT -j ACCEPT\n", chain, b.Addr)
-		fmt.Fprintf(&filter, "-A %s -p udp -s %s -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT\n", chain, b.Addr)
+	backends := backendsOf(ps)
+	for _, b := range backends {
 		if b.Masquerade {
 			fmt.Fprintf(&post, "-A %s -p udp -d %s -m conntrack --ctstate DNAT -j MASQUERADE\n", postChain(chain), b.Addr)
 		}
 	}
+	for _, a := range letIn(backends, keep) {
+		fmt.Fprintf(&filter, "-A %s -p udp -d %s -m conntrack --ctstate DNAT -j ACCEPT\n", chain, a)
+		fmt.Fprintf(&filter, "-A %s -p udp -s %s -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT\n", chain, a)
+	}
 	return fmt.Sprintf("*filter\n:%s - [0:0]\n%sCOMMIT\n*nat\n:%s - [0:0]\n:%s - [0:0]\n%s%sCOMMIT\n",
 		chain, filter.String(), chain, postChain(chain), nat.String(), post.String())
+}
+
+// letIn lists the addresses of backends and keep, each once.
+func letIn(backends []Backend, keep []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, b := range backends {
+		out = append(out, b.Addr)
+	}
+	for _, a := range keep {
+		if a.Is4() {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }
 
 func backendsOf(ps []Publication) []Backend {

@@ -15,7 +15,7 @@ func TestPublishing_IsOneRuleForARangeAndOneForEachBackend(t *testing.T) {
 	got := publishing("STEADY-UDP-T", []Publication{
 		{First: 53, Last: 53, Target: 5353, Backends: []Backend{one, two}},
 		{Host: "10.9.8.7", First: 10000, Last: 10100, Target: 10000, Backends: []Backend{one}},
-	}, true)
+	}, []netip.Addr{one.Addr, netip.MustParseAddr("198.18.0.9"), netip.MustParseAddr("2001:db8::9")}, true)
 	want := `*filter
 :STEADY-UDP-T - [0:0]
 -A STEADY-UDP-T -p udp -m conntrack --ctstate DNAT -j DOCKER-USER
@@ -23,6 +23,8 @@ func TestPublishing_IsOneRuleForARangeAndOneForEachBackend(t *testing.T) {
 -A STEADY-UDP-T -p udp -s 198.18.0.2 -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT
 -A STEADY-UDP-T -p udp -d 198.18.0.3 -m conntrack --ctstate DNAT -j ACCEPT
 -A STEADY-UDP-T -p udp -s 198.18.0.3 -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT
+-A STEADY-UDP-T -p udp -d 198.18.0.9 -m conntrack --ctstate DNAT -j ACCEPT
+-A STEADY-UDP-T -p udp -s 198.18.0.9 -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT
 COMMIT
 *nat
 :STEADY-UDP-T - [0:0]
