@@ -26,6 +26,10 @@ const (
 	// heldMost and heldBytes bound what waits at one port; what comes beyond is dropped.
 	heldMost  = 2048
 	heldBytes = 4 << 20
+	// heldBatch is how many of them are sent on at first when the gate opens, and by how
+	// many more each heldEvery: all at once would be more than the replica's socket has
+	// room for, which is some 270 small ones (net.core.rmem_default).
+	heldBatch = 32
 )
 
 // datagrams is a UDP address that we relay: for what the kernel does not lead to a
@@ -95,9 +99,16 @@ func (d *datagrams) relay(g datagram) {
 	}
 }
 
-// release relays what has waited, in the order in which it came, once the gate lets it.
+// release relays what has waited, in the order in which it came and a batch at a time,
+// once the gate lets it.
 func (d *datagrams) release() {
-	for len(d.held.all) > 0 {
+	if len(d.held.all) == 0 || time.Since(d.held.sent) < heldEvery {
+		return
+	}
+	for range d.held.batch + heldBatch {
+		if len(d.held.all) == 0 {
+			break
+		}
 		g := d.held.all[0]
 		f := d.flow(g.sender)
 		if f == nil && d.pool.Load().gate.busy.Load() {
@@ -108,13 +119,18 @@ func (d *datagrams) release() {
 		}
 		d.held.all, d.held.bytes = d.held.all[1:], d.held.bytes-len(g.bytes)
 	}
-	d.held.all = nil
+	d.held.batch, d.held.sent = d.held.batch+heldBatch, time.Now()
+	if len(d.held.all) == 0 {
+		d.held = backlog{}
+	}
 }
 
 // backlog is the datagrams that wait at a shut gate.
 type backlog struct {
 	all   []datagram
 	bytes int
+	batch int       // how many were sent on last
+	sent  time.Time // when; zero before the first
 }
 
 // add keeps a copy where there is room.
