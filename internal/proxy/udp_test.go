@@ -31,6 +31,7 @@ func udpBackend(t *testing.T, name string, release int, answer <-chan struct{}) 
 				return
 			}
 			if string(b[:n]) == "wait" {
+				<-answer // that it has come
 				<-answer
 			}
 			_, _ = c.WriteTo([]byte(string(b[:n])+" "+name), from)
@@ -97,7 +98,8 @@ func TestUDP_AFlowStaysUntilTheDrainAndFreshOnesGoToTheNewRelease(t *testing.T) 
 	if got := listenTo(t, fresh); got != "b next" {
 		t.Errorf("a fresh flow after the shift: %q", got)
 	}
-	say(t, kept, "wait") // its answer is under way when the clock runs out
+	say(t, kept, "wait")
+	answer <- struct{}{} // its answer is under way when the clock runs out
 	drained := make(chan steady.Drained, 1)
 	go func() {
 		d, err := r.client.Drain(context.Background(), []string{old.ID}, steady.Drain{Streams: 0, Quiet: time.Minute})
