@@ -111,8 +111,11 @@ func (r *router) redirect(ctx context.Context, want []listen.Redirection) error 
 	return nil
 }
 
-// linger has the spare listeners of services whose redirect ends go on a little.
+// linger notes what goes on for a while when routes take the place of those before: UDP
+// flows to replicas that are not listed any more, and the spare listeners of services
+// whose redirect ends.
 func (r *router) linger(before, routes []steady.Route) {
+	r.udp.leave(before, routes, r.known)
 	for _, t := range routes {
 		was := slices.ContainsFunc(before, func(b steady.Route) bool {
 			return b.Project == t.Project && b.Service == t.Service && b.Redirect

@@ -185,7 +185,6 @@ func (r *router) Route(ctx context.Context, routes []steady.Route) error {
 		return r.serveIfNew(ctx, after, r.proxy.Mend)
 	}
 	r.linger(before, routes)
-	r.udp.leave(before, routes, r.known)
 	notices := *r.maintenance
 	table := r.table(after)
 	if err := r.store.PutRoutes(ctx, routes); err != nil {

@@ -48,19 +48,23 @@ func newUDPState(socket string) udpState {
 func (u *udpState) leave(before, routes []steady.Route, known map[string]steady.Replica) {
 	for _, t := range routes {
 		for _, b := range before {
-			if b.Project != t.Project || b.Service != t.Service || !publishesUDP(b) {
-				continue
-			}
-			for _, name := range b.Replicas {
-				if c, ok := known[name]; ok {
-					u.leaving[name] = c
-				}
+			if b.Project == t.Project && b.Service == t.Service && publishesUDP(b) {
+				u.note(b.Replicas, known)
 			}
 		}
-		if !t.Gone {
-			for _, name := range t.Replicas {
+		for _, name := range t.Replicas {
+			if !t.Gone {
 				delete(u.leaving, name)
 			}
+		}
+	}
+}
+
+// note adds those of the replicas named that are known to the leaving.
+func (u *udpState) note(names []string, known map[string]steady.Replica) {
+	for _, name := range names {
+		if c, ok := known[name]; ok {
+			u.leaving[name] = c
 		}
 	}
 }
